@@ -1,0 +1,100 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""File system calls relative to open directories, some of which Python has no function for, and their errors."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import os
+import stat
+from collections.abc import Iterator
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_RENAME_NOREPLACE = 1
+_AT_EMPTY_PATH = 0x1000
+_REMEDIES = {
+    errno.ENOSPC: "Free some space on that file system and run again",
+    errno.EDQUOT: "Raise the disk quota there and run again",
+    errno.EROFS: "Mount that file system writable and run again",
+    errno.EACCES: "Run as root (become: true)",
+    errno.EPERM: "Run as root (become: true), and see whether the file is immutable (lsattr)",
+}
+
+
+@contextlib.contextmanager
+def explained(action: str, path: str) -> Iterator[None]:
+    """Turn an OSError of the block into a MailError of what failed (`action`, "cannot write") and on what (`path`)."""
+    try:
+        yield
+    except OSError as error:
+        raise failure(action, path, error) from error
+
+
+def failure(action: str, path: str, error: OSError) -> MailError:
+    """The MailError with what failed, on which path, and the system's own reason."""
+    return MailError(f"{action}: {error.strerror or error}", where=path, remedy=_REMEDIES.get(error.errno or 0, ""))
+
+
+def status_at(parent: int, name: str, path: str) -> os.stat_result | None:
+    """The status of `name` itself in the open directory `parent`, None if it is missing. `path` is for errors."""
+    try:
+        return os.lstat(name, dir_fd=parent)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise failure("cannot look at", path, error) from error
+
+
+def unsuitable(parent: int, name: str, path: str) -> MailError | None:
+    """Why `name` is no regular file to read or replace; None if it is one, or missing."""
+    info = status_at(parent, name, path)
+    if info is None or stat.S_ISREG(info.st_mode):
+        return None
+    if stat.S_ISLNK(info.st_mode):
+        return MailError("is a symbolic link, which is not followed here", where=path, remedy="Put the real one there")
+    return MailError("is not a regular file", where=path)
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Make all of the file system of an open file durable: syncfs(2), or sync(2) where the C library lacks it."""
+    if not hasattr(_libc(), "syncfs"):
+        os.sync()
+    elif _libc().syncfs(descriptor) != 0:
+        raise _last_error()
+
+
+def chown_open(descriptor: int, uid: int, gid: int) -> None:
+    """Give away what an O_PATH descriptor stands for: a link itself, a device without opening it."""
+    if _libc().fchownat(descriptor, b"", ctypes.c_uint(uid), ctypes.c_uint(gid), _AT_EMPTY_PATH) != 0:
+        raise _last_error()
+
+
+def rename_without_replacing(old_parent: int, old_name: str, new_parent: int, new_name: str) -> None:
+    """renameat2(2) with RENAME_NOREPLACE; where that is not to be had, a look and a rename."""
+    if hasattr(_libc(), "renameat2"):
+        old, new = os.fsencode(old_name), os.fsencode(new_name)
+        if _libc().renameat2(old_parent, old, new_parent, new, _RENAME_NOREPLACE) == 0:
+            return
+        error = _last_error()
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise error
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(new_name, dir_fd=new_parent)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
+
+
+def _last_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
