@@ -1,10 +1,10 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # constants are read by the scripts that source this file
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # What every lab script shares: names, addresses, messages, the container engine. To be sourced.
 
 LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck disable=SC2034  # read by the scripts that source this file
 LAB_CACHE=${FLEETPOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fleetpost-mail}
 LAB_IMAGE_PREFIX=localhost/fleetpost-mail
 LAB_LABEL=org.fleetpost.lab
