@@ -1,0 +1,140 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Walks the steps of a plan. The order is the plan's; what is here is how each step is done."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils._archive import archive
+from ansible_collections.fleetpost.mail.plugins.module_utils._directories import DOMAIN_DIRECTORY
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
+    ChownTree,
+    EndSessions,
+    MakeDirectory,
+    Remove,
+    SetOwnership,
+    Step,
+    WriteTable,
+)
+
+# How long running Exim processes may take to end: two minutes cover a large message on a slow line.
+DRAIN_SECONDS = 120.0
+
+
+class Failure(NamedTuple):
+    """A removal that did not work out, and why; its line comes back."""
+
+    name: str
+    error: MailError
+
+
+def walk_steps(tree: Tree, layout: Layout, steps: Sequence[Step]) -> None:
+    """Carries out the steps in their order; steps of a kind that follow each other go as one batch."""
+    position = 0
+    while position < len(steps):
+        kind = type(steps[position])
+        end = position
+        while end < len(steps) and type(steps[end]) is kind:
+            end += 1
+        _walk_batch(tree, layout, steps[position:end])
+        position = end
+
+
+def _walk_batch(tree: Tree, layout: Layout, steps: Sequence[Step]) -> None:
+    first = steps[0]
+    if isinstance(first, MakeDirectory):
+        tree.ensure_parent(layout.mail_root)
+        tree.make_directories([(step.path, step.ownership) for step in steps if isinstance(step, MakeDirectory)])
+        return
+    if isinstance(first, WriteTable):
+        tree.write_files(
+            [
+                (step.path, step.content.encode("utf-8", "surrogateescape"), step.ownership)
+                for step in steps
+                if isinstance(step, WriteTable)
+            ]
+        )
+        return
+    for step in steps:
+        _walk_single(tree, layout, step)
+
+
+def _walk_single(tree: Tree, layout: Layout, step: Step) -> None:
+    if isinstance(step, SetOwnership):
+        tree.set_ownership(step.path, step.ownership)
+    elif isinstance(step, ChownTree):
+        _mail_tree.chown_tree(tree, step.path, step.from_uid, step.ownership.uid, step.ownership.gid)
+        tree.set_ownership(step.path, step.ownership)
+    elif isinstance(step, EndSessions) and tree.is_host:
+        _servers.end_sessions(list(step.masks))
+
+
+def set_aside(tree: Tree, layout: Layout, removals: Sequence[Remove], since: float) -> list[Failure]:
+    """Moves the mail of each removal out of the servers' sight, once no Exim process works by the old tables any more.
+
+    since: when the tombstones were written (epoch seconds). Returns the removals that failed.
+    """
+    if tree.is_host:
+        try:
+            _servers.wait_for_exim(layout, since, DRAIN_SECONDS)
+        except MailError as error:
+            return [Failure(removal.name, error) for removal in removals]
+        _servers.flush_queue(layout, sorted({domain_of(removal.name) or removal.name for removal in removals}))
+    failures = []
+    for removal in removals:
+        if removal.source is None:
+            continue
+        try:
+            _mail_tree.set_aside(tree, removal.source, removal.target)
+        except MailError as error:
+            failures.append(Failure(removal.name, error))
+    return failures
+
+
+def dispose(tree: Tree, removals: Sequence[Remove]) -> list[Failure]:
+    """Archives or deletes what was set aside, outside the lock and at low priority. Returns the removals that failed."""
+    if any(removal.removal.removed_mail != "keep" for removal in removals):
+        os.nice(10)
+    failures = []
+    for removal in removals:
+        try:
+            _dispose_of(tree, removal)
+        except MailError as error:
+            failures.append(Failure(removal.name, error))
+    return failures
+
+
+def _dispose_of(tree: Tree, removal: Remove) -> None:
+    if removal.source is None or removal.removal.removed_mail == "keep" or not tree.exists(removal.target):
+        return
+    if removal.removal.removed_mail == "archive":
+        target = f"{removal.removal.archive_dir}/{posixpath.basename(removal.target)}.tar.gz"
+        # An archive gets its name only when it is complete: then an earlier run died before it deleted the source.
+        if not tree.exists(target):
+            tree.ensure_parent(removal.removal.archive_dir)
+            archive(tree, removal.target, target)
+    _mail_tree.delete_tree(tree, removal.target)
+
+
+def put_back(tree: Tree, removal: Remove, owner: Account) -> None:
+    """Gives the mail of a failed removal back to its place and owner, so that its line can come back."""
+    if removal.source is None or not tree.exists(removal.target):
+        return
+    top = DOMAIN_DIRECTORY if "@" not in removal.name else None
+    _mail_tree.put_back(tree, removal.target, removal.source, owner.uid, owner.gid, top=top)
+
+
+def now_text(now: float | None = None) -> str:
+    """A moment as tombstones and archives name it: ``20261123T040000Z``."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))

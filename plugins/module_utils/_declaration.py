@@ -1,0 +1,263 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user wrote -> a Declaration, or every error of every entry at once with its option path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    DEFAULT_ARCHIVE_DIR,
+    DEFAULT_PRUNE_LIMIT,
+    FORWARD_ACTIONS,
+    Declaration,
+    DeclaredDomain,
+    DeclaredMailbox,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DOMAIN_ENTRY, MAILBOX_ENTRY, Spec
+
+T = TypeVar("T")
+Entry = Mapping[str, Any]
+
+
+def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaration:
+    """The declaration of `mail_domains`: a list of domain entries, each with its mailboxes.
+
+    Raises MailErrors with all errors of all entries.
+    """
+    reader = _Reader()
+    for index, entry in enumerate(entries):
+        reader.domain_entry(entry, f"domains[{index}]")
+    return reader.declaration(options)._replace(
+        prune=bool(options.get("prune")), prune_limit=options.get("prune_limit") or DEFAULT_PRUNE_LIMIT
+    )
+
+
+def declaration_of_domain(options: Entry) -> Declaration:
+    """The declaration of `mail_domain`: one domain, present or absent."""
+    reader = _Reader()
+    if options["state"] == "absent":
+        name = reader.convert(_names.domain_name, options["name"], "name")
+        return reader.declaration(options)._replace(absent_domains=(name,) if name else ())
+    reader.domain(options, "")
+    return reader.declaration(options)
+
+
+def declaration_of_mailbox(options: Entry) -> Declaration:
+    """The declaration of `mailbox`: one address, present or absent; its list of aliases is the whole list."""
+    reader = _Reader()
+    address = reader.convert(_names.address, options["address"], "address")
+    if address and options["state"] == "present":
+        reader.mailbox(options, "", address, "address")
+    declared = reader.declaration(options)._replace(exact_aliases=True)
+    if options["state"] == "absent" and address:
+        return declared._replace(absent_addresses=(address,))
+    return declared
+
+
+def domain_names(names: Iterable[str]) -> list[str]:
+    """Domain names in their stored form. Raises MailErrors with every wrong one."""
+    reader = _Reader()
+    found = reader.convert_list(_names.domain_name, names, "names")
+    if reader.errors:
+        raise MailErrors(reader.errors)
+    return list(found or ())
+
+
+class _Reader:
+    """Collects entries and errors; a name that is used twice is an error that names both places."""
+
+    def __init__(self) -> None:
+        self.errors: list[MailError] = []
+        self.domains: list[DeclaredDomain] = []
+        self.mailboxes: list[DeclaredMailbox] = []
+        self._claims: dict[str, str] = {}
+
+    def declaration(self, options: Entry) -> Declaration:
+        archive_dir = options.get("archive_dir")
+        if archive_dir:
+            self.convert(_names.absolute_directory, archive_dir, "archive_dir")
+        if self.errors:
+            raise MailErrors(self.errors)
+        return Declaration(
+            tuple(self.domains),
+            tuple(self.mailboxes),
+            removed_mail=options.get("removed_mail"),
+            archive_dir=archive_dir or DEFAULT_ARCHIVE_DIR,
+        )
+
+    def convert(self, grammar: Callable[[str], T], text: str | None, where: str) -> T | None:
+        """The stored form of what the user wrote; None when nothing was said, or when it is an error (which is noted)."""
+        if text is None:
+            return None
+        try:
+            return grammar(text)
+        except ValueError as error:
+            self.errors.append(MailError(str(error), where))
+            return None
+
+    def convert_list(
+        self, grammar: Callable[[str], str], texts: Iterable[str] | None, where: str
+    ) -> tuple[str, ...] | None:
+        if texts is None:
+            return None
+        found = (self.convert(grammar, text, f"{where}[{index}]") for index, text in enumerate(texts))
+        return tuple(dict.fromkeys(text for text in found if text is not None))
+
+    def domain_entry(self, entry: Any, where: str) -> None:
+        checked = self._checked(entry, where, DOMAIN_ENTRY, _DOMAIN_TYPES)
+        if checked is None:
+            return
+        name = self.domain(checked, f"{where}.")
+        mailboxes = checked.get("mailboxes")
+        if name and mailboxes:
+            for index, mailbox in enumerate(mailboxes):
+                self._mailbox_entry(mailbox, f"{where}.mailboxes[{index}]", name)
+
+    def domain(self, entry: Entry, prefix: str) -> str | None:
+        """One domain entry whose types are right; `prefix` is its option path with a dot."""
+        where = f"{prefix}name"
+        name = self.convert(_names.domain_name, entry.get("name") or entry.get("domain"), where)
+        owner = self.convert(_names.owner_name, entry.get("owner"), f"{prefix}owner")
+        forward_to = self._forward_to(entry, f"{prefix}forward_to")
+        ips = entry.get("ip_addresses")
+        ips = self.convert_list(_names.ip_address, ips, f"{prefix}ip_addresses") if ips is not None else None
+        if not name:
+            return None
+        self._claim(name, where)
+        self.domains.append(
+            DeclaredDomain(
+                prefix,
+                name,
+                owner,
+                entry.get("enabled"),
+                entry.get("disabled_action"),
+                entry.get("default_action"),
+                forward_to,
+                ips,
+                entry.get("mailboxes") is not None,
+            )
+        )
+        return name
+
+    def _forward_to(self, entry: Entry, where: str) -> str | None:
+        text = entry.get("forward_to")
+        if not text:
+            return None
+        action = entry.get("default_action")
+        if action is not None and action not in FORWARD_ACTIONS:
+            remedy = "Remove forward_to, or choose forward_to_address or forward_to_domain"
+            self.errors.append(MailError(f"forward_to has no meaning with default_action: {action}", where, remedy))
+            return None
+        wants_address = action == "forward_to_address" or (action is None and "@" in text)
+        return self.convert(_names.forward_address if wants_address else _names.domain_name, text, where)
+
+    def _mailbox_entry(self, entry: Any, where: str, domain: str) -> None:
+        checked = self._checked(entry, where, MAILBOX_ENTRY, _MAILBOX_TYPES)
+        if checked is None:
+            return
+        name = self.convert(_names.local_part, checked["name"], f"{where}.name")
+        if name:
+            self.mailbox(checked, f"{where}.", f"{name}@{domain}", "name")
+
+    def mailbox(self, entry: Entry, prefix: str, address: str, named_by: str) -> None:
+        """One mailbox entry whose types are right; `named_by` is the option that holds its name."""
+        domain = address.rpartition("@")[2]
+        self._claim(address, f"{prefix}{named_by}")
+        aliases = entry.get("aliases")
+        if aliases is not None:
+            aliases = self.convert_list(lambda text: _alias(text, domain), aliases, f"{prefix}aliases")
+            for index, alias in enumerate(aliases or ()):
+                self._claim(alias, f"{prefix}aliases[{index}]")
+        if entry.get("password") is not None and entry.get("password_hash") is not None:
+            self.errors.append(MailError("password and password_hash exclude each other", f"{prefix}password_hash"))
+        forward_to, senders = entry.get("forward_to"), entry.get("senders")
+        self.mailboxes.append(
+            DeclaredMailbox(
+                prefix,
+                address,
+                self.convert(_password, entry.get("password"), f"{prefix}password"),
+                self.convert(_names.password_hash, entry.get("password_hash"), f"{prefix}password_hash"),
+                entry.get("update_password") or "on_create",
+                self.convert(_names.quota, entry.get("quota"), f"{prefix}quota"),
+                entry.get("enabled"),
+                aliases,
+                self.convert_list(_names.forward_address, forward_to, f"{prefix}forward_to")
+                if forward_to is not None
+                else None,
+                entry.get("keep_copy"),
+                self.convert_list(_names.sender_pattern, senders, f"{prefix}senders") if senders is not None else None,
+            )
+        )
+
+    def _claim(self, name: str, where: str) -> None:
+        first = self._claims.setdefault(name, where)
+        if first is not where:
+            self.errors.append(MailError(f"{name} is declared twice, first at {first}", where))
+
+    def _checked(self, entry: Any, where: str, spec: Spec, types: Mapping[str, Any]) -> Entry | None:
+        """The entry with its types right. ansible-core's validator is asked only where a quick look is not enough."""
+        if type(entry) is not dict:
+            self.errors.append(MailError(f"this is no dictionary but {type(entry).__name__}", where))
+            return None
+        if type(entry.get("name")) is str and all(_is_right(types.get(key), value) for key, value in entry.items()):
+            return entry
+        result = ArgumentSpecValidator(spec).validate(entry)
+        if result.error_messages:
+            self.errors.extend(MailError(message, where) for message in result.error_messages)
+            return None
+        return result.validated_parameters
+
+
+def _is_right(wanted: Any, value: Any) -> bool:
+    """Whether a value needs no conversion: None, the type itself, or one of the choices."""
+    if value is None:
+        return wanted is not None
+    if type(wanted) is frozenset:
+        return type(value) is str and value in wanted
+    if wanted is list:
+        return type(value) is list and all(type(element) is str for element in value)
+    if wanted is _DICTS:
+        return type(value) is list
+    return type(value) is wanted
+
+
+_DICTS = "list of dictionaries"
+_TYPES = {"str": str, "bool": bool, "list": list}
+
+
+def _quick_type(rules: Mapping[str, Any]) -> Any:
+    if "choices" in rules:
+        return frozenset(rules["choices"])
+    return _DICTS if rules.get("elements") == "dict" else _TYPES[rules["type"]]
+
+
+def _quick_types(spec: Spec) -> dict[str, Any]:
+    return {option: _quick_type(rules) for option, rules in spec.items()}
+
+
+_DOMAIN_TYPES = _quick_types(DOMAIN_ENTRY)
+_MAILBOX_TYPES = _quick_types(MAILBOX_ENTRY)
+
+
+def _alias(text: str, domain: str) -> str:
+    """An alias is a local part, or an address of the mailbox' own domain."""
+    local, at, named = text.rpartition("@")
+    if not at:
+        return f"{_names.local_part(text)}@{domain}"
+    if _names.domain_name(named) != domain:
+        raise ValueError(
+            f"{_names.printable(text)} is in another domain: declare it there, as a mailbox entry with forward_to"
+        )
+    return f"{_names.local_part(local)}@{domain}"
+
+
+def _password(text: str) -> str:
+    if not text or "\n" in text or "\r" in text or "\x00" in text:
+        raise ValueError("a password may not be empty and may not hold a line break")
+    return text

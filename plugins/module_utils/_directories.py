@@ -1,0 +1,82 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which mail directories must be made, re-owned or given back their rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Union
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Account,
+    Alias,
+    Facts,
+    Host,
+    Mailbox,
+    Observed,
+    Ownership,
+    domain_of,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._steps import ChownTree, MakeDirectory, SetOwnership
+
+# Above the mailboxes everything belongs to root, so that no owner can put a link in the place of a directory.
+DOMAIN_DIRECTORY = Ownership(0, 0, 0o711)
+_MAILBOX_MODE = 0o700
+
+DirectoryStep = Union[MakeDirectory, ChownTree, SetOwnership]
+
+
+def directory_steps(layout: Layout, observed: Observed, desired: Host, facts: Facts) -> Iterator[DirectoryStep]:
+    """The steps for the mail root, each domain's directory and each mailbox' directory, parents first."""
+    found = observed.trees.found
+    if desired.domains:
+        yield from _directory(layout.mail_root, found.get(layout.mail_root), DOMAIN_DIRECTORY)
+    for name in desired.domains:
+        path = layout.domain_tree(name)
+        yield from _directory(path, found.get(path), DOMAIN_DIRECTORY)
+    for name, address in desired.addresses.items():
+        domain = desired.domains.get(domain_of(name))
+        account = facts.users.get(domain.owner) if domain and isinstance(address, Mailbox) else None
+        if account:
+            path = layout.mailbox_tree(name)
+            yield from _mailbox_directory(path, found.get(path), account)
+
+
+def _directory(path: str, there: Ownership | None, wanted: Ownership) -> Iterator[DirectoryStep]:
+    if there is None:
+        yield MakeDirectory(path, wanted)
+    elif there != wanted:
+        yield SetOwnership(path, wanted)
+
+
+def _mailbox_directory(path: str, there: Ownership | None, account: Account) -> Iterator[DirectoryStep]:
+    wanted = Ownership(account.uid, account.gid, _MAILBOX_MODE)
+    if there is not None and there.uid not in (account.uid, 0):
+        yield ChownTree(path, there.uid, wanted)
+    else:
+        yield from _directory(path, there, wanted)
+
+
+def adopted_trees(layout: Layout, observed: Observed, desired: Host) -> Iterator[MailError]:
+    """Errors for new domains and mailboxes whose directory already holds mail of somebody else."""
+    occupied = observed.trees.occupied
+    if not occupied:
+        return
+    for name in desired.domains:
+        if name not in observed.host.domains and layout.domain_tree(name) in occupied:
+            yield _occupied(name, layout.domain_tree(name))
+    for name, address in desired.addresses.items():
+        there = observed.host.addresses.get(name)
+        was_mailbox = isinstance(there, Mailbox) or (isinstance(there, Alias) and there.old_mailbox)
+        if isinstance(address, Mailbox) and not was_mailbox and layout.mailbox_tree(name) in occupied:
+            yield _occupied(name, layout.mailbox_tree(name))
+
+
+def _occupied(name: str, path: str) -> MailError:
+    return MailError(
+        f"{name} is new, but {path} already holds mail, which may be somebody else's",
+        remedy="Move that directory away first; once the new one is there its mail can be imported with doveadm import",
+    )

@@ -1,0 +1,231 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exim's tables <-> the model: ``domains``, ``domainips`` and ``addresses`` (grammar: docs/tables.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    DEFAULT_ACTIONS,
+    DEFAULT_ARCHIVE_DIR,
+    DEFAULT_OWNER,
+    DISABLED_ACTIONS,
+    REMOVED_MAIL,
+    Address,
+    Alias,
+    Domain,
+    Forward,
+    Mailbox,
+    Removal,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_fields, render_fields
+
+DOMAINS_HEADER = """\
+# fleetpost.mail table domains format 1
+# One mail domain a line, read by Exim at each message and written by the modules of fleetpost.mail.
+# Comments, unknown fields and lines of undeclared domains are kept; changes by hand act at once.
+# owner=USER enabled=yes|no|removing disabled=reject|defer|accept
+# action=reject|discard|forward_to_address|forward_to_domain to=ADDRESS or DOMAIN
+
+"""
+DOMAINIPS_HEADER = """\
+# fleetpost.mail table domainips format 1
+# The addresses that a domain's mail is sent from: DOMAIN: IPV4 ; IPV6
+
+"""
+ADDRESSES_HEADER = """\
+# fleetpost.mail table addresses format 1
+# Every address of every mail domain, one line each: ADDRESS: mailbox|alias|forward FIELDS
+# mailbox: enabled=yes|no|removing quota=1G forward=ADDRESS,... keep=yes|no senders=ADDRESS,*@DOMAIN
+# alias: to=MAILBOX    forward: to=ADDRESS,...
+
+"""
+
+_DOMAIN_FIELDS = ("owner", "enabled", "disabled", "action", "to")
+_ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders")
+_REMOVAL_FIELDS = ("was", "removed", "since", "archive")
+_OURS = frozenset(_DOMAIN_FIELDS + _ADDRESS_FIELDS + _REMOVAL_FIELDS)
+
+
+def read_domains(domains: Table, domainips: Table, path: str) -> dict[str, Domain]:
+    """The mail domains of the two tables. A line whose key is no domain name is not ours: it is kept and not read."""
+    found = {}
+    for key, value in domains.values.items():
+        if not is_domain(key):
+            continue
+        where = f"{path}: {key}"
+        fields = parse_fields(value, where)
+        found[key] = Domain(
+            key,
+            fields.get("owner", DEFAULT_OWNER),
+            _enabled(fields, where),
+            _one_of(fields, "disabled", DISABLED_ACTIONS, where),
+            _one_of(fields, "action", DEFAULT_ACTIONS, where),
+            fields.get("to", ""),
+            _addresses_of(domainips.values.get(key, "")),
+            _removal(fields, where) if fields.get("enabled") == "removing" else None,
+        )
+    return found
+
+
+def is_domain(key: str) -> bool:
+    try:
+        return _names.domain_name(key) == key
+    except ValueError:
+        return False
+
+
+def _addresses_of(value: str) -> tuple[str, ...]:
+    return tuple(part for part in value.replace(";", " ").split() if part) if value else ()
+
+
+def _enabled(fields: Mapping[str, str], where: str) -> bool:
+    value = fields.get("enabled", "yes")
+    if value not in ("yes", "no", "removing"):
+        raise _wrong_value("enabled", value, ("yes", "no", "removing"), where)
+    return value == "yes"
+
+
+def _one_of(fields: Mapping[str, str], key: str, allowed: tuple[str, ...], where: str) -> str:
+    value = fields.get(key, allowed[0])
+    if value not in allowed:
+        raise _wrong_value(key, value, allowed, where)
+    return value
+
+
+def _removal(fields: Mapping[str, str], where: str) -> Removal:
+    return Removal(
+        _one_of(fields, "removed", REMOVED_MAIL, where),
+        fields.get("since", "19700101T000000Z"),
+        fields.get("was", "yes") != "no",
+        fields.get("archive", DEFAULT_ARCHIVE_DIR),
+    )
+
+
+def _wrong_value(key: str, value: str, allowed: tuple[str, ...], where: str) -> MailError:
+    return MailError(
+        f"{key}={value[:40]} is none of {', '.join(allowed)}", where=where, remedy="Mend the line; nothing was changed"
+    )
+
+
+def read_addresses(table: Table, path: str) -> dict[str, Address]:
+    """The addresses of the table. Raises MailError for a kind or a value that this version does not know."""
+    found: dict[str, Address] = {}
+    for address, value in table.values.items():
+        if "@" not in address:
+            continue
+        kind, _space, rest = value.partition(" ")
+        where = f"{path}: {address}"
+        fields = parse_fields(rest, where) if rest else {}
+        reader = _READERS.get(kind)
+        if not reader:
+            raise _wrong_value("kind", kind, tuple(_READERS), where)
+        found[address] = reader(address, fields, where)
+    return found
+
+
+def _read_mailbox(address: str, fields: Mapping[str, str], where: str) -> Mailbox:
+    if not fields:
+        return Mailbox(address)
+    removing = fields.get("enabled") == "removing"
+    removal = _removal(fields, where) if removing else None
+    return Mailbox(
+        address,
+        _enabled(fields, where),
+        fields.get("quota", ""),
+        _list(fields.get("forward")),
+        fields.get("keep", "yes") != "no",
+        _list(fields.get("senders")),
+        removal,
+    )
+
+
+def _read_alias(address: str, fields: Mapping[str, str], where: str) -> Alias:
+    if "since" not in fields:
+        return Alias(address, fields.get("to", ""))
+    removal = _removal(fields, where)
+    return Alias(
+        address,
+        fields.get("to", ""),
+        removal if fields.get("enabled") == "removing" else None,
+        removal if fields.get("was") == "mailbox" else None,
+    )
+
+
+def _read_forward(address: str, fields: Mapping[str, str], where: str) -> Forward:
+    removal = _removal(fields, where) if fields.get("enabled") == "removing" else None
+    return Forward(address, _list(fields.get("to")), _enabled(fields, where), removal)
+
+
+_READERS = {"mailbox": _read_mailbox, "alias": _read_alias, "forward": _read_forward}
+
+
+def _list(value: str | None) -> tuple[str, ...]:
+    return tuple(part for part in value.split(",") if part) if value else ()
+
+
+def domain_value(domain: Domain, current: str | None) -> str:
+    """The value of a line of ``domains``; unknown fields of the `current` value are kept."""
+    enabled = "removing" if domain.removal else "yes" if domain.enabled else "no"
+    fields = {
+        "owner": domain.owner,
+        "enabled": enabled,
+        "disabled": domain.disabled_action,
+        "action": domain.default_action,
+    }
+    if domain.forward_to:
+        fields["to"] = domain.forward_to
+    if domain.removal:
+        fields.update(_removal_fields(domain.removal))
+    return render_fields(_with_unknown(fields, current))
+
+
+def domainips_value(domain: Domain) -> str | None:
+    return " ; ".join(domain.ip_addresses) if domain.ip_addresses else None
+
+
+def address_value(address: Address, current: str | None) -> str:
+    """The value of a line of ``addresses``; unknown fields of the `current` value are kept while the kind stays the same."""
+    if isinstance(address, Mailbox):
+        kind, fields = "mailbox", _mailbox_fields(address)
+    elif isinstance(address, Alias):
+        kind, fields = "alias", {"to": address.to}
+        if address.old_mailbox:
+            fields.update(_removal_fields(address.old_mailbox), was="mailbox")
+    else:
+        kind, fields = "forward", {"to": ",".join(address.to), "enabled": "" if address.enabled else "no"}
+    if address.removal:
+        fields = {**_removal_fields(address.removal), **fields, "enabled": "removing"}
+    current_kind, _space, rest = (current or "").partition(" ")
+    shown = _with_unknown(
+        {key: value for key, value in fields.items() if value}, rest if current_kind == kind else None
+    )
+    return f"{kind} {render_fields(shown)}".rstrip()
+
+
+def _mailbox_fields(mailbox: Mailbox) -> dict[str, str]:
+    return {
+        "enabled": "" if mailbox.enabled else "no",
+        "quota": mailbox.quota,
+        "forward": ",".join(mailbox.forward_to),
+        "keep": "no" if mailbox.forward_to and not mailbox.keep_copy else "",
+        "senders": ",".join(mailbox.senders),
+    }
+
+
+def _removal_fields(removal: Removal) -> dict[str, str]:
+    fields = {"was": "yes" if removal.was_enabled else "no", "removed": removal.removed_mail, "since": removal.since}
+    if removal.archive_dir != DEFAULT_ARCHIVE_DIR:
+        fields["archive"] = removal.archive_dir
+    return fields
+
+
+def _with_unknown(fields: dict[str, str], current: str | None) -> dict[str, str]:
+    if not current:
+        return fields
+    kept = {key: value for key, value in parse_fields(current, "").items() if key not in _OURS}
+    return {**fields, **kept}

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host -> the declaration that would make it (the input shape of mail_domains), and the state of each domain. No IO."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Address,
+    Alias,
+    Domain,
+    Facts,
+    Forward,
+    Host,
+    Mailbox,
+    domain_of,
+    local_part_of,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._report import Action
+
+Entry = dict[str, Any]
+
+
+def declaration_of(host: Host, names: Collection[str], with_hashes: bool = False) -> list[Entry]:
+    """The entries of `mail_domains` for the domains `names`; fed back they change nothing.
+
+    What is on its way out has no place in a declaration. with_hashes: password hashes too, for an export.
+    """
+    aliases: defaultdict[str, list[str]] = defaultdict(list)
+    mailboxes: defaultdict[str, list[Mailbox | Forward]] = defaultdict(list)
+    for address in sorted(host.addresses.values(), key=lambda one: one.address):
+        if address.removal:
+            continue
+        if isinstance(address, Alias):
+            aliases[address.to].append(address.address)
+        else:
+            mailboxes[domain_of(address.address)].append(address)
+    return [
+        {
+            **_domain_entry(host.domains[name]),
+            "mailboxes": [
+                _mailbox_entry(one, aliases[one.address], host.hashes if with_hashes else {}) for one in mailboxes[name]
+            ],
+        }
+        for name in sorted(names)
+        if not host.domains[name].removal
+    ]
+
+
+def _domain_entry(domain: Domain) -> Entry:
+    entry: Entry = {
+        "name": domain.name,
+        "owner": domain.owner,
+        "enabled": domain.enabled,
+        "disabled_action": domain.disabled_action,
+        "default_action": domain.default_action,
+        "ip_addresses": list(domain.ip_addresses),
+    }
+    if domain.forward_to:
+        entry["forward_to"] = domain.forward_to
+    return entry
+
+
+def _mailbox_entry(address: Mailbox | Forward, aliases: Iterable[str], hashes: Mapping[str, str]) -> Entry:
+    domain = domain_of(address.address)
+    entry: Entry = {
+        "name": local_part_of(address.address),
+        "enabled": address.enabled,
+        "aliases": [local_part_of(alias) for alias in aliases if domain_of(alias) == domain],
+    }
+    if isinstance(address, Forward):
+        return {**entry, "forward_to": list(address.to), "keep_copy": False}
+    entry["quota"] = address.quota or "none"
+    entry["forward_to"] = list(address.forward_to)
+    entry["senders"] = list(address.senders)
+    if address.forward_to:
+        entry["keep_copy"] = address.keep_copy
+    if address.address in hashes:
+        entry["password_hash"] = hashes[address.address]
+    return entry
+
+
+def problems_of(host: Host, facts: Facts, drift: Iterable[Action], warnings: Iterable[str]) -> dict[str, list[str]]:
+    """domain -> what is wrong with it. drift: what a run without any declaration would mend; warnings: of that run."""
+    problems: defaultdict[str, list[str]] = defaultdict(list)
+    for action in drift:
+        if action.domain:
+            problems[action.domain].append(f"{action.action}: {action.detail}")
+    for warning in warnings:
+        name = warning.partition(" ")[0]
+        problems[domain_of(name) or name].append(warning)
+    for name, domain in host.domains.items():
+        problems[name].extend(_domain_problems(domain, facts))
+    for name, address in host.addresses.items():
+        why = _address_problem(name, address, host)
+        if why:
+            problems[domain_of(name)].append(why)
+    return problems
+
+
+def _domain_problems(domain: Domain, facts: Facts) -> Iterable[str]:
+    if domain.removal:
+        yield f"its removal began at {domain.removal.since} and is not finished; the next run finishes it"
+    if facts.users.get(domain.owner) is None:
+        yield f"its owner {domain.owner} is no system user"
+    for address in domain.ip_addresses:
+        if facts.ip_addresses is not None and address not in facts.ip_addresses:
+            yield f"its sending address {address} is not on this host, so its mail cannot leave"
+
+
+def _address_problem(name: str, address: Address, host: Host) -> str:
+    if isinstance(address, Mailbox) and not address.removal and name not in host.hashes:
+        return f"the mailbox {name} has no login: give it a password"
+    if domain_of(name) not in host.domains:
+        return f"{name} stands in addresses, but its domain is not in domains"
+    return ""
+
+
+def sizes_of(host: Host) -> dict[str, Counter[str]]:
+    """domain -> how many mailboxes, aliases and forwards it has."""
+    sizes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    kinds = {Mailbox: "mailboxes", Alias: "aliases", Forward: "forwards"}
+    for name, address in host.addresses.items():
+        sizes[domain_of(name)][kinds[type(address)]] += 1
+    return sizes

@@ -1,0 +1,296 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""There and declared -> desired: the whole host as it should be after the run.
+
+The one rule (docs/declaring.md): what is omitted stays as it is, or takes its default when it is new; what is given is
+exactly so; nothing goes because it was not mentioned, unless `prune` says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    FORWARD_ACTIONS,
+    Address,
+    Alias,
+    Declaration,
+    DeclaredDomain,
+    DeclaredMailbox,
+    Domain,
+    Facts,
+    Forward,
+    Host,
+    Mailbox,
+    domain_of,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._prune import check_limit
+from ansible_collections.fleetpost.mail.plugins.module_utils._validate import check_declared_domain, check_targets
+
+
+class Desired(NamedTuple):
+    """The host as it should be, and what a user should be told of it."""
+
+    host: Host
+    warnings: tuple[str, ...]
+
+
+class WantedPassword(NamedTuple):
+    """A plain password that needs a hash, unless it fits the `current` one."""
+
+    address: str
+    password: str
+    current: str | None
+
+
+def wanted_passwords(host: Host, declaration: Declaration) -> list[WantedPassword]:
+    """The plain passwords of a declaration that matter: of new mailboxes, and with ``update_password: always`` of all."""
+    return [
+        WantedPassword(declared.address, declared.password, host.hashes.get(declared.address))
+        for declared in declaration.mailboxes
+        if declared.password is not None and _hash_is_wanted(host, declared)
+    ]
+
+
+def _hash_is_wanted(host: Host, declared: DeclaredMailbox) -> bool:
+    is_mailbox = isinstance(host.addresses.get(declared.address), Mailbox)
+    return declared.update_password == "always" or not is_mailbox or declared.address not in host.hashes
+
+
+def merge(host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str]) -> Desired:
+    """The desired host. new_hashes: address -> hash of each plain password that got a new one.
+
+    Raises MailErrors with everything that is wrong with the end state; warnings are for what was wrong before and is
+    not of this run, and for what cannot be known yet.
+    """
+    merger = _Merger(host, declaration, facts, new_hashes)
+    for domain in declaration.domains:
+        merger.take_domain(domain)
+    for mailbox in declaration.mailboxes:
+        merger.take_mailbox(mailbox)
+    merger.remove()
+    return merger.result()
+
+
+def settle(host: Host, restored: frozenset[str] = frozenset()) -> Host:
+    """The host once the removals under way are over: without them, and with those of `restored` (names) as they were."""
+    domains = {
+        name: revived_domain(domain) for name, domain in host.domains.items() if not domain.removal or name in restored
+    }
+    removed_domains = host.domains.keys() - domains.keys()
+    addresses = {
+        name: _settled_address(address, name in restored)
+        for name, address in host.addresses.items()
+        if (not address.removal or name in restored) and domain_of(name) not in removed_domains
+    }
+    return Host(domains, addresses, host.hashes)
+
+
+def _settled_address(address: Address, restored: bool) -> Address:
+    if isinstance(address, Alias) and address.old_mailbox and not restored:
+        return Alias(address.address, address.to)
+    return revived_address(address) if address.removal else address
+
+
+def revived_domain(domain: Domain) -> Domain:
+    """The domain as it was before its removal began."""
+    return domain._replace(removal=None, enabled=domain.removal.was_enabled) if domain.removal else domain
+
+
+def revived_address(address: Address) -> Address:
+    """The address as it was before its removal began."""
+    if address.removal is None:
+        return address
+    if isinstance(address, Alias):
+        return address._replace(removal=None)
+    return address._replace(removal=None, enabled=address.removal.was_enabled)
+
+
+class _Merger:
+    """Builds the desired host from a copy of the present one, entry by entry."""
+
+    def __init__(self, host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str]) -> None:
+        self.there = host
+        self.declaration = declaration
+        self.facts = facts
+        self.new_hashes = new_hashes
+        settled = settle(host)
+        self.domains: dict[str, Domain] = dict(settled.domains)
+        self.addresses: dict[str, Address] = dict(settled.addresses)
+        self.hashes = dict(host.hashes)
+        self.errors: list[MailError] = []
+        self.warnings: list[str] = []
+        self.where: dict[str, str] = {}
+        self._aliases: defaultdict[str, set[str]] = defaultdict(set)
+        for name, address in self.addresses.items():
+            if isinstance(address, Alias):
+                self._aliases[address.to].add(name)
+        self._declared = {mailbox.address for mailbox in declaration.mailboxes}
+        self._listing = {domain.name for domain in declaration.domains if domain.lists_mailboxes}
+
+    def fail(self, message: str, where: str, remedy: str = "") -> None:
+        self.errors.append(MailError(message, where, remedy))
+
+    def take_domain(self, declared: DeclaredDomain) -> None:
+        current = self.there.domains.get(declared.name)
+        base = revived_domain(current) if current else Domain(declared.name)
+        merged = self._merged_domain(base, declared)
+        self.domains[declared.name] = base if merged == base and current is not None else merged
+        self.where[declared.name] = declared.where
+        found = check_declared_domain(current, merged, declared, self.facts)
+        self.errors.extend(found.errors)
+        self.warnings.extend(found.warnings)
+
+    def _merged_domain(self, base: Domain, declared: DeclaredDomain) -> Domain:
+        action = declared.default_action or base.default_action
+        forward_to = base.forward_to if action == base.default_action else ""
+        if declared.forward_to is not None:
+            forward_to = declared.forward_to
+        where = f"{declared.where}forward_to"
+        if action in FORWARD_ACTIONS and not forward_to:
+            what = "an address" if action == "forward_to_address" else "a mail domain of this host"
+            self.fail(f"{declared.name} with default_action: {action} needs forward_to, {what}", where)
+        elif action not in FORWARD_ACTIONS and forward_to:
+            self.fail(
+                f"forward_to has no meaning with default_action: {action}", where, "Remove it or change default_action"
+            )
+        elif forward_to and ("@" in forward_to) != (action == "forward_to_address"):
+            kind = "an address" if action == "forward_to_address" else "a domain"
+            self.fail(f"{forward_to} is not {kind}, which default_action: {action} needs", where)
+        return Domain(
+            base.name,
+            base.owner if declared.owner is None else declared.owner,
+            base.enabled if declared.enabled is None else declared.enabled,
+            declared.disabled_action or base.disabled_action,
+            action,
+            forward_to,
+            base.ip_addresses if declared.ip_addresses is None else declared.ip_addresses,
+        )
+
+    def take_mailbox(self, declared: DeclaredMailbox) -> None:
+        address = declared.address
+        if domain_of(address) not in self.domains:
+            where = f"{declared.where}address" if not declared.where else f"{declared.where}name"
+            self.fail(f"{domain_of(address)} is not a mail domain of this host", where, "Declare the domain first")
+            return
+        current = self.there.addresses.get(address)
+        password_hash = self._password_hash(declared, current)
+        merged = self._merged_address(declared, current, password_hash)
+        self.where[address] = declared.where
+        if merged is None:
+            return
+        if isinstance(merged, Mailbox) and password_hash:
+            self.hashes[address] = password_hash
+        self.addresses[address] = current if current is not None and merged == current else merged
+        if declared.aliases is not None:
+            self._take_aliases(declared, declared.aliases)
+
+    def _password_hash(self, declared: DeclaredMailbox, current: Address | None) -> str | None:
+        there = self.there.hashes.get(declared.address) if isinstance(current, Mailbox) else None
+        if there is not None and declared.update_password == "on_create":
+            return there
+        return declared.password_hash or self.new_hashes.get(declared.address) or there
+
+    def _merged_address(
+        self, declared: DeclaredMailbox, current: Address | None, password_hash: str | None
+    ) -> Address | None:
+        if isinstance(current, Mailbox) or password_hash:
+            return _merged_mailbox(declared, current)
+        forward_to = declared.forward_to
+        if forward_to is None and isinstance(current, Forward):
+            forward_to = current.to
+        if not forward_to or declared.keep_copy:
+            self.fail(
+                f"the new mailbox {declared.address} needs a password or a password_hash",
+                f"{declared.where}password",
+                "An address that only forwards takes forward_to with keep_copy: false",
+            )
+            return None
+        for option, value in (("quota", declared.quota), ("senders", declared.senders)):
+            if value:
+                self.fail(
+                    f"{option} belongs to a mailbox, and {declared.address} only forwards", f"{declared.where}{option}"
+                )
+        base_enabled = current.enabled if isinstance(current, Forward) and not current.removal else True
+        return Forward(declared.address, forward_to, base_enabled if declared.enabled is None else declared.enabled)
+
+    def _take_aliases(self, declared: DeclaredMailbox, aliases: tuple[str, ...]) -> None:
+        for index, alias in enumerate(aliases):
+            self.where[alias] = where = f"{declared.where}aliases[{index}]"
+            current = self.addresses.get(alias)
+            if isinstance(current, Mailbox) and not self._may_convert(current):
+                self.fail(
+                    f"{alias} is a mailbox",
+                    where,
+                    "Say what happens to its mail with removed_mail, and it becomes an alias in one step",
+                )
+            merged = Alias(alias, declared.address)
+            self.addresses[alias] = current if current == merged else merged
+        if self.declaration.exact_aliases or self.declaration.prune or not aliases:
+            for alias in self._aliases[declared.address].difference(aliases):
+                if self.where.get(alias) is None and self.addresses.get(alias) == Alias(alias, declared.address):
+                    del self.addresses[alias]
+
+    def _may_convert(self, mailbox: Mailbox) -> bool:
+        pruned = self.declaration.prune and domain_of(mailbox.address) in self._listing
+        return self.declaration.removed_mail is not None or pruned
+
+    def remove(self) -> None:
+        """Takes out what is declared absent and what `prune` removes."""
+        gone_domains = set(self.declaration.absent_domains)
+        gone = set(self.declaration.absent_addresses)
+        if self.declaration.prune:
+            pruned_domains, pruned = self._pruned()
+            self.errors.extend(check_limit(self.there, self.declaration, pruned_domains, pruned))
+            gone_domains |= pruned_domains
+            gone |= pruned
+        for name in gone_domains:
+            self.domains.pop(name, None)
+        for name in gone:
+            self.addresses.pop(name, None)
+        if gone_domains:
+            there = self.there.domains
+            for name in [
+                name for name in self.addresses if domain_of(name) in gone_domains and domain_of(name) in there
+            ]:
+                del self.addresses[name]
+        for target in gone:
+            for alias in self._aliases.get(target, ()):
+                if self.addresses.get(alias) == Alias(alias, target):
+                    del self.addresses[alias]
+
+    def _pruned(self) -> tuple[set[str], set[str]]:
+        listed = {domain.name for domain in self.declaration.domains}
+        domains = {name for name in self.domains if name not in listed}
+        addresses = {
+            name
+            for name, address in self.addresses.items()
+            if domain_of(name) in self._listing and name not in self._declared and not isinstance(address, Alias)
+        }
+        return domains, addresses
+
+    def result(self) -> Desired:
+        host = Host(self.domains, self.addresses, self.hashes)
+        found = check_targets(self.there, host, self.where)
+        self.errors.extend(found.errors)
+        self.warnings.extend(found.warnings)
+        if self.errors:
+            raise MailErrors(self.errors)
+        return Desired(host, tuple(dict.fromkeys(self.warnings)))
+
+
+def _merged_mailbox(declared: DeclaredMailbox, current: Address | None) -> Mailbox:
+    revived = revived_address(current) if current else None
+    base = revived if isinstance(revived, Mailbox) else Mailbox(declared.address)
+    return Mailbox(
+        declared.address,
+        base.enabled if declared.enabled is None else declared.enabled,
+        base.quota if declared.quota is None else declared.quota,
+        base.forward_to if declared.forward_to is None else declared.forward_to,
+        base.keep_copy if declared.keep_copy is None else declared.keep_copy,
+        base.senders if declared.senders is None else declared.senders,
+    )

@@ -1,0 +1,205 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a mail host holds and what a user declares, as plain values.
+
+Named tuples rather than frozen dataclasses: as immutable, but a host of 10,000 domains takes half the memory and a third
+of the time to build and to compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Union
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table
+
+DEFAULT_OWNER = "vmail"
+DISABLED_ACTIONS = ("reject", "defer", "accept")
+DEFAULT_ACTIONS = ("reject", "discard", "forward_to_address", "forward_to_domain")
+FORWARD_ACTIONS = ("forward_to_address", "forward_to_domain")
+REMOVED_MAIL = ("keep", "archive", "delete")
+DEFAULT_ARCHIVE_DIR = "/var/backups/mail-domains"
+DEFAULT_PRUNE_LIMIT = "10%"
+
+
+class Removal(NamedTuple):
+    """A removal that has begun: the tombstone in a table's line, so that an interrupted run is finished by the next.
+
+    removed_mail: keep, archive or delete. since: when it began, ``20261123T040000Z``; it names the set-aside mail.
+    was_enabled: what comes back if the removal fails. archive_dir: where the archive goes.
+    """
+
+    removed_mail: str
+    since: str
+    was_enabled: bool = True
+    archive_dir: str = DEFAULT_ARCHIVE_DIR
+
+
+class Domain(NamedTuple):
+    """A mail domain as it stands on a host; `name` is its A-label."""
+
+    name: str
+    owner: str = DEFAULT_OWNER
+    enabled: bool = True
+    disabled_action: str = "reject"
+    default_action: str = "reject"
+    forward_to: str = ""
+    ip_addresses: tuple[str, ...] = ()
+    removal: Removal | None = None
+
+
+class Mailbox(NamedTuple):
+    """An address with a Maildir and a login. quota: ``500M``, empty for no limit. keep_copy matters only with forward_to."""
+
+    address: str
+    enabled: bool = True
+    quota: str = ""
+    forward_to: tuple[str, ...] = ()
+    keep_copy: bool = True
+    senders: tuple[str, ...] = ()
+    removal: Removal | None = None
+
+
+class Alias(NamedTuple):
+    """A further address of a mailbox. old_mailbox: the address was a mailbox, whose mail is still to be set aside."""
+
+    address: str
+    to: str
+    removal: Removal | None = None
+    old_mailbox: Removal | None = None
+
+
+class Forward(NamedTuple):
+    """An address without a mailbox, whose mail goes to other addresses."""
+
+    address: str
+    to: tuple[str, ...]
+    enabled: bool = True
+    removal: Removal | None = None
+
+
+Address = Union[Mailbox, Alias, Forward]
+
+
+class Host(NamedTuple):
+    """All mail domains and addresses of a host, keyed by name and by full address, and the password hash of each mailbox."""
+
+    domains: Mapping[str, Domain]
+    addresses: Mapping[str, Address]
+    hashes: Mapping[str, str]
+
+
+class DeclaredMailbox(NamedTuple):
+    """A mailbox entry as the user wrote it, names normalised; None is what was not said. `where` is its option path."""
+
+    where: str
+    address: str
+    password: str | None = None
+    password_hash: str | None = None
+    update_password: str = "on_create"
+    quota: str | None = None
+    enabled: bool | None = None
+    aliases: tuple[str, ...] | None = None
+    forward_to: tuple[str, ...] | None = None
+    keep_copy: bool | None = None
+    senders: tuple[str, ...] | None = None
+
+
+class DeclaredDomain(NamedTuple):
+    """A domain entry as the user wrote it. lists_mailboxes: whether a list of mailboxes was given, even an empty one."""
+
+    where: str
+    name: str
+    owner: str | None = None
+    enabled: bool | None = None
+    disabled_action: str | None = None
+    default_action: str | None = None
+    forward_to: str | None = None
+    ip_addresses: tuple[str, ...] | None = None
+    lists_mailboxes: bool = False
+
+
+class Declaration(NamedTuple):
+    """Everything one run asks for.
+
+    exact_aliases: a given list of aliases is the whole list (otherwise it adds, and only ``[]`` or prune removes).
+    prune: domains not listed go, and in domains that list mailboxes, addresses not listed. removed_mail: None is "keep"
+    and "not said": a mailbox is then turned into an alias only under prune.
+    """
+
+    domains: tuple[DeclaredDomain, ...] = ()
+    mailboxes: tuple[DeclaredMailbox, ...] = ()
+    absent_domains: tuple[str, ...] = ()
+    absent_addresses: tuple[str, ...] = ()
+    prune: bool = False
+    prune_limit: str = DEFAULT_PRUNE_LIMIT
+    removed_mail: str | None = None
+    archive_dir: str = DEFAULT_ARCHIVE_DIR
+    exact_aliases: bool = False
+
+
+class Account(NamedTuple):
+    """A system user of the host."""
+
+    uid: int
+    gid: int
+
+
+class Ownership(NamedTuple):
+    """Whose a file or directory is, and its permission bits."""
+
+    uid: int
+    gid: int
+    mode: int
+
+
+class Tables(NamedTuple):
+    """The five tables as they were read, and the directories and files among them that exist (path -> ownership)."""
+
+    domains: Table
+    domainips: Table
+    addresses: Table
+    users: Table
+    disabled_domains: Table
+    files: Mapping[str, Ownership]
+
+
+class Trees(NamedTuple):
+    """The mail directories that exist (path -> ownership), and which of those asked for already hold something."""
+
+    found: Mapping[str, Ownership]
+    occupied: frozenset[str]
+
+
+class Observed(NamedTuple):
+    """What was found on a host: the tables as text, what they mean, and the mail directories."""
+
+    tables: Tables
+    host: Host
+    trees: Trees
+
+
+class Facts(NamedTuple):
+    """What a plan must know of a host besides its tables; None stands for what cannot be known.
+
+    users: the system users that were asked for, None where there is no such user. ip_addresses: the host's own.
+    host_names: names that are the host itself. dovecot: ``2.3`` or ``2.4``. exim_gid, dovecot_gid: groups that read the
+    tables. strict: what cannot be known is an error (real runs) and not a warning (check mode).
+    """
+
+    users: Mapping[str, Account | None]
+    ip_addresses: frozenset[str] | None
+    host_names: frozenset[str]
+    dovecot: str | None
+    exim_gid: int | None
+    dovecot_gid: int | None
+    strict: bool = True
+
+
+def domain_of(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def local_part_of(address: str) -> str:
+    return address.rpartition("@")[0]

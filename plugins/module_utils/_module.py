@@ -1,0 +1,80 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only file that knows AnsibleModule: specs, check mode, errors, results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_names
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, take_inventory
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
+from ansible_collections.fleetpost.mail.plugins.module_utils._report import changed_domains
+from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, run
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import COMMON, Spec
+
+
+def new_module(spec: Spec, **rules: Any) -> AnsibleModule:
+    """An AnsibleModule with the options of a module and those common to all."""
+    return AnsibleModule(argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
+
+
+def run_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> NoReturn:
+    """Runs one changing module to its end: the one error boundary. `declare` turns its options into a declaration."""
+    parameters = module.params
+    request = Request(
+        parameters["root"],
+        parameters["layout"],
+        parameters["lock_timeout"],
+        module.check_mode,
+        parameters.get("password_scheme") or "BLF-CRYPT",
+    )
+    try:
+        outcome = run(declare(), request)
+    except MailError as error:
+        fail(module, error)
+    _exit(module, outcome)
+
+
+def answer_module(module: AnsibleModule) -> NoReturn:
+    """Runs the info module to its end."""
+    parameters = module.params
+    request = Request(parameters["root"], parameters["layout"], parameters["lock_timeout"], module.check_mode)
+    try:
+        names = tuple(domain_names(parameters["names"] or ()))
+        question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"])
+        inventory = take_inventory(request, question)
+    except MailError as error:
+        fail(module, error)
+    module.exit_json(**inventory._asdict())
+
+
+def fail(module: AnsibleModule, error: MailError) -> NoReturn:
+    """Ends a module with what is wrong; `errors` holds each error apart."""
+    errors = error.errors if isinstance(error, MailErrors) else (error,)
+    module.fail_json(msg=str(error), errors=[_as_result(one) for one in errors])
+
+
+def _as_result(error: MailError) -> dict[str, str]:
+    return {"message": error.message, "where": error.where, "remedy": error.remedy}
+
+
+def _exit(module: AnsibleModule, outcome: Outcome) -> NoReturn:
+    result: dict[str, Any] = {
+        "changed": outcome.changed,
+        "actions": [action._asdict() for action in outcome.actions],
+        "changed_domains": changed_domains(outcome.actions),
+        "counts": outcome.counts,
+        "diff": outcome.diff,
+    }
+    for warning in outcome.warnings:
+        module.warn(warning)
+    if outcome.failures:
+        failures = (MailError(f"{failure.name} was not removed: {failure.error}") for failure in outcome.failures)
+        error = MailErrors(failures, "the rest was done")
+        module.fail_json(msg=str(error), errors=[_as_result(one) for one in error.errors], **result)
+    module.exit_json(**result)

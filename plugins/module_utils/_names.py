@@ -1,0 +1,200 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The strict grammars of everything a user may name: domains, addresses, IP addresses, quotas, hashes.
+
+Each function takes what the user wrote and returns its one stored form, or raises ValueError with a sentence that says
+what is wrong. Exim reads these names as lookup data only; nothing that could be an expansion, a pipe, an include or a
+path passes here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{4,253}}\Z)(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}\Z")
+_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_'-]|\.(?!\.))*(?<!\.)\Z")
+_EXTERNAL_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_'+=~*&-]+(?:\.[A-Za-z0-9_'+=~*&-]+)*\Z")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
+_QUOTA = re.compile(r"([1-9][0-9]{0,14}) ?([KMGT]?)(?:I?B)?\Z")
+_SCHEMED_HASH = re.compile(r"\{([A-Za-z0-9.-]+)\}([!-9;-~]+)\Z")
+_CRYPT_HASH = re.compile(r"\$[0-9a-z-]+\$[!-9;-~]+\Z")
+
+# PVALID of IDNA 2008 for the scripts people register: letters, marks and digits (RFC 5892 section 2.1).
+_IDNA_CATEGORIES = {"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"}
+
+# Special-use names: RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476.
+_RESERVED_SUFFIXES = {"localhost", "localdomain", "local", "invalid", "onion", "arpa", "alt", "internal"}
+
+_PLAIN_SCHEMES = {"PLAIN", "CLEAR", "CLEARTEXT", "PLAIN-TRUNC"}
+
+
+def domain_name(text: str) -> str:
+    """The A-label form in lower case of a domain name (RFC 5890); U-labels are encoded by IDNA 2008.
+
+    Raises ValueError for what is no fully qualified domain name of letters, digits and hyphens (RFC 1123 section 2.1).
+    """
+    if _DOMAIN.match(text) and "--" not in text:
+        return text
+    name = text.lower()
+    if not name.isascii():
+        name = ".".join(_a_label(label) for label in unicodedata.normalize("NFC", name).split("."))
+    if not _DOMAIN.match(name):
+        raise ValueError(f"{printable(text)} is not a domain name{_domain_reason(name)}")
+    for label in name.split("."):
+        if label[2:4] == "--":
+            _check_a_label(label)
+    return name
+
+
+def _domain_reason(name: str) -> str:
+    if len(name) > 253:
+        return f": it has {len(name)} characters, at most 253 are allowed"
+    if "." not in name:
+        return ": it has no dot"
+    for label in name.split("."):
+        if not label:
+            return ": it has an empty label (two dots, or one at an end)"
+        if len(label) > 63:
+            return f": the label {label[:20]}... has {len(label)} characters, at most 63 are allowed"
+        if not re.match(rf"{_LABEL}\Z", label):
+            return f": the label {printable(label)} may hold only letters, digits and inner hyphens"
+    return ""
+
+
+def _a_label(label: str) -> str:
+    if label.isascii():
+        return label
+    for character in label:
+        if not (character.isascii() or unicodedata.category(character) in _IDNA_CATEGORIES):
+            raise ValueError(
+                f"{printable(label)} holds {printable(character)}, which no domain name may hold (IDNA 2008)"
+            )
+    if unicodedata.category(label[0]).startswith("M"):
+        raise ValueError(f"{printable(label)} begins with a combining mark, which no domain name may (IDNA 2008)")
+    return "xn--" + label.encode("punycode").decode("ascii")
+
+
+def _check_a_label(label: str) -> None:
+    """An xn-- label must be what its own U-label encodes to (RFC 5891 section 5.4)."""
+    wrong = ValueError(f"{printable(label)} is not a valid A-label (IDNA 2008)")
+    if not label.startswith("xn--"):
+        raise wrong
+    try:
+        decoded = label[4:].encode("ascii").decode("punycode")
+    except (UnicodeError, ValueError):
+        raise wrong from None
+    if decoded.isascii() or decoded != unicodedata.normalize("NFC", decoded.lower()) or _a_label(decoded) != label:
+        raise wrong
+
+
+def is_reserved(domain: str) -> bool:
+    """Whether a name is set aside by an RFC for another use, so that it can never be a mail domain."""
+    return domain.rpartition(".")[2] in _RESERVED_SUFFIXES
+
+
+def local_part(text: str) -> str:
+    """The stored (lower-case) form of the local part of an address on this host.
+
+    A subset of RFC 5321's dot-atom: letters, digits, dot, underscore, hyphen, apostrophe. What follows a ``+`` belongs
+    to the sender (plus-addressing), so no address is declared with one.
+    """
+    name = text.lower()
+    if _LOCAL_PART.match(name):
+        return name
+    if "+" in name:
+        raise ValueError(f"{printable(text)} holds a +: mail to NAME+ANYTHING goes to NAME, so declare NAME")
+    raise ValueError(
+        f"{printable(text)} is not a local part: 1 to 64 letters, digits, dots, hyphens, underscores or apostrophes, "
+        "beginning with a letter, a digit or an underscore"
+    )
+
+
+def address(text: str) -> str:
+    """The stored form of an address of this host: lower-case local part, domain as A-label."""
+    local, at, domain = text.rpartition("@")
+    if not at:
+        raise ValueError(f"{printable(text)} is not an address: it has no @")
+    return f"{local_part(local)}@{domain_name(domain)}"
+
+
+def forward_address(text: str) -> str:
+    """The stored form of an address anywhere; the local part keeps its case, which belongs to the other side."""
+    local, at, domain = text.rpartition("@")
+    if not at:
+        raise ValueError(f"{printable(text)} is not an address: it has no @")
+    if not _EXTERNAL_LOCAL_PART.match(local):
+        raise ValueError(
+            f"{printable(text)} is not an address that mail can be forwarded to: {printable(local)} is no local part"
+        )
+    return f"{local}@{domain_name(domain)}"
+
+
+def sender_pattern(text: str) -> str:
+    """An address, or ``*@DOMAIN`` for every address of a domain."""
+    if text.startswith("*@"):
+        return f"*@{domain_name(text[2:])}"
+    return forward_address(text).lower()
+
+
+def ip_address(text: str) -> str:
+    """The canonical text of an IPv4 or IPv6 address (RFC 5952)."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"{printable(text)} is not an IPv4 or IPv6 address") from None
+    if found.is_unspecified or found.is_multicast or "%" in text:
+        raise ValueError(f"{printable(text)} cannot be a sending address")
+    return str(found)
+
+
+def quota(text: str) -> str:
+    """A size as ``500M`` or ``2G`` (binary units K, M, G, T); ``0`` and ``none`` mean no limit, stored as an empty string."""
+    written = text.strip().upper()
+    if written in ("0", "NONE", "UNLIMITED", ""):
+        return ""
+    found = _QUOTA.match(written)
+    if not found:
+        raise ValueError(f"{printable(text)} is not a quota: write a whole number and K, M, G or T, such as 500M or 2G")
+    return found.group(1) + found.group(2)
+
+
+def owner_name(text: str) -> str:
+    """The name of a system user (useradd(8))."""
+    if not _USER.match(text):
+        raise ValueError(f"{printable(text)} is not the name of a system user")
+    return text
+
+
+def password_hash(text: str) -> str:
+    """A hash in Dovecot's form ``{SCHEME}hash``; a bare crypt(3) hash gets ``{CRYPT}``. Never echoes what it was given."""
+    if _CRYPT_HASH.match(text):
+        return "{CRYPT}" + text
+    found = _SCHEMED_HASH.match(text)
+    if not found:
+        raise ValueError("this is not a password hash: write {SCHEME}hash as `doveadm pw` prints it")
+    if found.group(1).upper().partition(".")[0] in _PLAIN_SCHEMES:
+        raise ValueError(
+            f"the scheme {found.group(1)} keeps the password readable; hash it with `doveadm pw -s BLF-CRYPT`"
+        )
+    return text
+
+
+def absolute_directory(text: str) -> str:
+    """An absolute path without dots, control characters or doubled slashes."""
+    if (
+        not text.startswith("/")
+        or not text.isprintable()
+        or any(part in ("", ".", "..") for part in text[1:].split("/"))
+    ):
+        raise ValueError(f"{printable(text)} is not an absolute path without . and ..")
+    return text
+
+
+def printable(text: str) -> str:
+    """What a user wrote, quoted and shortened so that it can stand in a message."""
+    shown = text if len(text) <= 80 else text[:77] + "..."
+    return repr(shown)

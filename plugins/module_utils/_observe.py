@@ -1,0 +1,212 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a host into frozen values: tables, mail directories, facts. Changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import re
+import stat
+from collections.abc import Iterable, Iterator
+
+from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout, layout_for
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Account,
+    Facts,
+    Host,
+    Mailbox,
+    Ownership,
+    Tables,
+    Trees,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import FORMAT, Table, parse_table
+
+_EXIM_FORMAT = re.compile(r"^MD_FORMAT\s*=\s*(\d+)", re.MULTILINE)
+_EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_HOST_NAMES)\s*=\s*(.+)$", re.MULTILINE)
+_DOVECOT_24 = re.compile(r"^\s*dovecot_config_version\s*=\s*2\.[4-9]", re.MULTILINE)
+
+
+def find_layout(tree: Tree, choice: str) -> Layout:
+    """The layout that the user chose, or that os-release(5) of the tree tells."""
+    os_release = _os_release(tree) if choice == "auto" else None
+    return layout_for(choice, os_release.decode("utf-8", "replace") if os_release else None)
+
+
+def _os_release(tree: Tree) -> bytes | None:
+    """/etc/os-release is a link to /usr/lib on most distributions, which is read there, so that no link is followed."""
+    status = tree.lstat("/etc/os-release")
+    is_file = status is not None and stat.S_ISREG(status.st_mode)
+    return tree.read("/etc/os-release" if is_file else "/usr/lib/os-release")
+
+
+def read_tables(tree: Tree, layout: Layout) -> Tables:
+    """The five tables. Raises MailError with file and line number for what cannot be read."""
+    files: dict[str, Ownership] = {}
+    for directory in (layout.exim_dir, layout.dovecot_dir):
+        found = tree.lstat(directory)
+        if found is not None:
+            files[directory] = _ownership(found)
+
+    def table(name: str, path: str, header: str, separator: str = ": ") -> Table:
+        directory_is_there = path.rpartition("/")[0] in files
+        content = tree.read(path) if directory_is_there else None
+        if content is not None:
+            status = tree.lstat(path)
+            if status is not None:
+                files[path] = _ownership(status)
+        return parse_table(name, path, content, header, separator)
+
+    return Tables(
+        domains=table("domains", layout.domains, _exim.DOMAINS_HEADER),
+        domainips=table("domainips", layout.domainips, _exim.DOMAINIPS_HEADER),
+        addresses=table("addresses", layout.addresses, _exim.ADDRESSES_HEADER),
+        users=table("users", layout.users, _dovecot.USERS_HEADER, ":"),
+        disabled_domains=table("disabled_domains", layout.disabled_domains, _dovecot.DISABLED_DOMAINS_HEADER, ":"),
+        files=files,
+    )
+
+
+def _ownership(status: os.stat_result) -> Ownership:
+    return Ownership(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+
+
+def read_host(tables: Tables, layout: Layout) -> Host:
+    """What the tables mean. Raises MailError for a value that this version does not know."""
+    return Host(
+        _exim.read_domains(tables.domains, tables.domainips, layout.domains),
+        _exim.read_addresses(tables.addresses, layout.addresses),
+        _dovecot.read_hashes(tables.users),
+    )
+
+
+def read_trees(tree: Tree, layout: Layout, present: Host, desired: Host) -> Trees:
+    """The mail directories of the desired host, and which of the new ones already hold something."""
+    found: dict[str, Ownership] = {}
+    occupied: set[str] = set()
+    status = tree.lstat(layout.mail_root)
+    if status is None:
+        return Trees(found, frozenset())
+    found[layout.mail_root] = _ownership(status)
+    root = tree.open_directory(layout.mail_root)
+    try:
+        for path, is_new in _wanted_directories(layout, present, desired):
+            ownership = _directory_at(root, path, layout.mail_root)
+            if ownership is not None:
+                found[path] = ownership
+                if is_new and _holds_something(root, path, layout.mail_root):
+                    occupied.add(path)
+    finally:
+        os.close(root)
+    return Trees(found, frozenset(occupied))
+
+
+def _wanted_directories(layout: Layout, present: Host, desired: Host) -> Iterator[tuple[str, bool]]:
+    for name in desired.domains:
+        yield layout.domain_tree(name), name not in present.domains
+    for name, address in desired.addresses.items():
+        if isinstance(address, Mailbox):
+            yield layout.mailbox_tree(name), not isinstance(present.addresses.get(name), Mailbox)
+
+
+def _directory_at(root: int, path: str, mail_root: str) -> Ownership | None:
+    """The ownership of a directory below the mail root; the directories above a mailbox are root's, so no link is there."""
+    try:
+        status = os.stat(path[len(mail_root) + 1 :], dir_fd=root, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISDIR(status.st_mode):
+        raise MailError("this is not a directory", where=path, remedy="Move it away; a mail directory belongs there")
+    return _ownership(status)
+
+
+def _holds_something(root: int, path: str, mail_root: str) -> bool:
+    descriptor = os.open(path[len(mail_root) + 1 :], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+    try:
+        return bool(os.listdir(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool) -> Facts:
+    """What a plan must know of the host. Raises MailError when its Exim configuration is of another format."""
+    configuration = (tree.read(layout.exim_conf) or b"").decode("utf-8", "replace")
+    found = _EXIM_FORMAT.search(configuration)
+    if found and int(found.group(1)) != FORMAT:
+        raise MailError(
+            f"this Exim configuration was written for table format {found.group(1)}, these modules write {FORMAT}",
+            where=layout.exim_conf,
+            remedy="Run the role fleetpost.mail.exim of this version first",
+        )
+    return Facts(
+        users=_users(tree, set(owners)),
+        ip_addresses=_servers.host_addresses() if tree.is_host else None,
+        host_names=_host_names(tree, configuration),
+        dovecot=_dovecot_version(tree, layout),
+        exim_gid=_gid(tree, layout.exim_group),
+        dovecot_gid=_gid(tree, layout.dovecot_group),
+        strict=strict,
+    )
+
+
+def _host_names(tree: Tree, configuration: str) -> frozenset[str]:
+    names = {line.strip().lower() for line in (tree.read("/etc/hostname") or b"").decode("utf-8", "replace").split()}
+    for value in _EXIM_NAMES.findall(configuration):
+        names.update(name.strip().lower() for name in re.split(r"[:;\s]+", value))
+    if tree.is_host:
+        names.add(os.uname().nodename.lower())
+    return frozenset(name for name in names if "." in name)
+
+
+def _dovecot_version(tree: Tree, layout: Layout) -> str | None:
+    """``2.3`` or ``2.4``, which differ in their configuration language; in another tree it is told by the configuration."""
+    if tree.is_host:
+        version = _servers.dovecot_version()
+    else:
+        configuration = tree.read(layout.dovecot_conf)
+        if configuration is None:
+            return None
+        version = "2.4" if _DOVECOT_24.search(configuration.decode("utf-8", "replace")) else "2.3"
+    if version is None:
+        return None
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return "2.4" if (major, minor) >= (2, 4) else "2.3"
+
+
+def _users(tree: Tree, names: set[str]) -> dict[str, Account | None]:
+    """The accounts of the tree's own passwd file; of the running host, and of a tree without one, those of the system."""
+    passwd = None if tree.is_host else tree.read("/etc/passwd")
+    if passwd is None:
+        return {name: _system_account(name) for name in names}
+    found: dict[str, Account | None] = dict.fromkeys(names)
+    for line in passwd.decode("utf-8", "replace").splitlines():
+        fields = line.split(":")
+        if len(fields) >= 4 and fields[0] in names and fields[2].isdigit() and fields[3].isdigit():
+            found[fields[0]] = Account(int(fields[2]), int(fields[3]))
+    return found
+
+
+def _system_account(name: str) -> Account | None:
+    with contextlib.suppress(KeyError):
+        entry = pwd.getpwnam(name)
+        return Account(entry.pw_uid, entry.pw_gid)
+    return None
+
+
+def _gid(tree: Tree, name: str) -> int | None:
+    """The id of a server's group. In another tree without that group the files are root's until the server is there."""
+    if not tree.is_host:
+        for line in (tree.read("/etc/group") or b"").decode("utf-8", "replace").splitlines():
+            fields = line.split(":")
+            if len(fields) >= 3 and fields[0] == name and fields[2].isdigit():
+                return int(fields[2])
+        return 0
+    with contextlib.suppress(KeyError):
+        return grp.getgrnam(name).gr_gid
+    return None

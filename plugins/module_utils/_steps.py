@@ -1,0 +1,58 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps a plan consists of: plain data that `_apply` carries out one after the other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership, Removal
+
+
+class MakeDirectory(NamedTuple):
+    path: str
+    ownership: Ownership
+
+
+class WriteTable(NamedTuple):
+    """Replace a table by one rename."""
+
+    path: str
+    content: str
+    ownership: Ownership
+
+
+class SetOwnership(NamedTuple):
+    path: str
+    ownership: Ownership
+
+
+class ChownTree(NamedTuple):
+    """Give what `from_uid` owns in a mail directory to another owner, the directory itself last."""
+
+    path: str
+    from_uid: int
+    ownership: Ownership
+
+
+class EndSessions(NamedTuple):
+    """End the IMAP and POP3 sessions of the users that the masks match (``*@example.com``)."""
+
+    masks: tuple[str, ...]
+
+
+class Remove(NamedTuple):
+    """Finish a removal that has its tombstone: set the mail aside, then archive or delete it.
+
+    name: of the domain or the address. source: its mail directory, None for an address that has none. target: where
+    the mail is set aside.
+    """
+
+    name: str
+    removal: Removal
+    source: str | None
+    target: str
+
+
+Step = Union[MakeDirectory, WriteTable, SetOwnership, ChownTree, EndSessions]

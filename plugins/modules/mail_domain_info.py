@@ -1,0 +1,132 @@
+#!/usr/bin/python
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mail_domain_info
+short_description: Tell which mail domains a host has and how they are
+version_added: 1.0.0
+description:
+  - Returns the mail domains and mailboxes of a host in the input shape of M(fleetpost.mail.mail_domains), so that feeding
+    them back changes nothing, and the state of each domain beside it.
+  - Password hashes are never returned.
+author:
+  - fleetpost.mail contributors (@fleetpost)
+extends_documentation_fragment:
+  - fleetpost.mail.common
+options:
+  names:
+    description:
+      - Only these domains. All of them when it is omitted.
+    type: list
+    elements: str
+    aliases: [name]
+  owner:
+    description:
+      - Only the domains of this system user.
+    type: str
+  use:
+    description:
+      - Whether to count the bytes and files of each domain's mail, which looks at every message.
+    type: bool
+    default: true
+  export_file:
+    description:
+      - Also write the declaration, with password hashes, to this JSON file on the host, readable by root alone.
+        M(fleetpost.mail.mail_domains) takes it with O(fleetpost.mail.mail_domains#module:remote_src=true).
+    type: path
+attributes:
+  check_mode:
+    support: full
+    description: The export is then not written.
+  diff_mode:
+    support: none
+    description: The module changes nothing but its export file.
+  idempotent:
+    support: full
+    description: The export file is written only when that changes it.
+seealso:
+  - module: fleetpost.mail.mail_domains
+"""
+
+EXAMPLES = r"""
+- name: What does this host have
+  fleetpost.mail.mail_domain_info:
+  register: mail
+
+- name: Which domains are not well
+  ansible.builtin.debug:
+    msg: "{{ mail.status | rejectattr('healthy') | list }}"
+
+- name: Keep a copy of everything a second host would need
+  fleetpost.mail.mail_domain_info:
+    use: false
+    export_file: /root/mail-domains.json
+"""
+
+RETURN = r"""
+domains:
+  description: The domains in the input shape of M(fleetpost.mail.mail_domains), sorted by name.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{"name": "example.com", "owner": "alice", "enabled": true, "default_action": "reject", "mailboxes": [{"name": "info"}]}]
+status:
+  description: The state of the same domains and of those whose removal is not finished, sorted by name.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: The mail domain.
+      type: str
+    healthy:
+      description: Whether there are no problems.
+      type: bool
+    problems:
+      description: What is wrong, each in a sentence; what a run would mend begins with the action it would take.
+      type: list
+      elements: str
+    mail_directory:
+      description: Where its mail is.
+      type: str
+    mailboxes:
+      description: How many mailboxes it has.
+      type: int
+    aliases:
+      description: How many aliases it has.
+      type: int
+    forwards:
+      description: How many addresses it has that only forward.
+      type: int
+    bytes:
+      description: The size of its mail in bytes.
+      type: int
+      returned: when O(use=true)
+    files:
+      description: How many files its mail is in.
+      type: int
+      returned: when O(use=true)
+"""
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._module import answer_module, new_module
+
+
+def main() -> None:
+    answer_module(
+        new_module(
+            {
+                "names": {"type": "list", "elements": "str", "aliases": ["name"]},
+                "owner": {"type": "str"},
+                "use": {"type": "bool", "default": True},
+                "export_file": {"type": "path"},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+#!/usr/bin/python
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mail_domains
+short_description: Manage all mail domains of a host in one run
+version_added: 1.0.0
+description:
+  - Makes the mail domains and mailboxes of a host as they are declared, any number of them in one task, with one lock and
+    one plan.
+  - An option that is omitted leaves what is there as it is, or takes its default for a new domain or mailbox. What is
+    given is exactly so. Nothing is removed because it was not mentioned, unless O(prune=true).
+  - All errors of all entries come at once, with their positions, and then nothing is written.
+  - The declaration travels to the host as one file that only its owner can read and that is removed afterwards.
+author:
+  - fleetpost.mail contributors (@fleetpost)
+extends_documentation_fragment:
+  - fleetpost.mail.common
+  - fleetpost.mail.common.removal
+  - fleetpost.mail.common.password_scheme
+  - fleetpost.mail.common.attributes
+options:
+  domains:
+    description:
+      - The mail domains. Exactly one of O(domains) and O(src) is needed.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The mail domain. An internationalised name may be written with its own letters; it is stored as its A-label.
+        type: str
+        required: true
+        aliases: [domain]
+      owner:
+        description:
+          - The system user that the domain's mail belongs to, so that file-system quotas count for that user.
+          - Changing it re-owns the mail. Users with a uid below 100 and the accounts of servers cannot own mail.
+          - A new domain belongs to C(vmail) when this is omitted.
+        type: str
+      enabled:
+        description:
+          - Whether the domain is on. Nobody logs in to a disabled domain by IMAP, POP3 or SMTP, open sessions end, and
+            O(domains[].disabled_action) says what happens to incoming mail. Mail already queued waits.
+          - A new domain is enabled when this is omitted.
+        type: bool
+      disabled_action:
+        description:
+          - What senders to a disabled domain get.
+          - V(reject) answers 550 5.2.1, V(defer) answers 450, V(accept) goes on delivering.
+          - V(reject) for a new domain when this is omitted.
+        type: str
+        choices: [reject, defer, accept]
+      default_action:
+        description:
+          - What happens to mail for an address of the domain that does not exist.
+          - V(reject) answers 550 5.1.1 before any data. V(discard) accepts and deletes it, with a line in the log.
+          - V(forward_to_address) sends it to the one address in O(domains[].forward_to). V(forward_to_domain) looks the same local part
+            up among the addresses of the mail domain in O(domains[].forward_to); what is not there either is rejected.
+          - V(reject) for a new domain when this is omitted.
+        type: str
+        choices: [reject, discard, forward_to_address, forward_to_domain]
+      forward_to:
+        description:
+          - The address, or the mail domain of this host, that O(domains[].default_action) forwards to.
+          - An address in a mail domain of this host must exist.
+        type: str
+      ip_addresses:
+        description:
+          - IPv4 and IPv6 addresses of this host that the domain's mail is sent from. With addresses of one family only, its
+            mail leaves over that family only.
+          - An empty list sends from the host's own address again.
+        type: list
+        elements: str
+      mailboxes:
+        description:
+          - The mailboxes and forwards of the domain. With O(prune=true) a given list is the whole list.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: The local part, stored in lower case.
+            type: str
+            required: true
+          password:
+            description:
+              - The password in plain text, hashed on the host by Dovecot's own tool. It never leaves the task's transport to the
+                host in any other form and is never shown.
+              - A new mailbox needs this or O(domains[].mailboxes[].password_hash).
+            type: str
+          password_hash:
+            description:
+              - The hash as C(doveadm pw) prints it, V({SCHEME}hash), or a crypt(3) hash.
+            type: str
+          update_password:
+            description:
+              - V(on_create) sets the password of a new mailbox only, so that users can change theirs. V(always) sets it whenever
+                it differs.
+            type: str
+            choices: [on_create, always]
+            default: on_create
+          quota:
+            description:
+              - How much mail the mailbox may hold, such as V(500M) or V(2G), in binary units. V(none) lifts the limit.
+              - No limit for a new mailbox when this is omitted.
+            type: str
+          enabled:
+            description:
+              - Whether its user may log in and mail to it is accepted; senders to a disabled mailbox get 550 5.2.1.
+              - A new mailbox is enabled when this is omitted.
+            type: bool
+          aliases:
+            description:
+              - Further addresses of this mailbox, added to those that are there. With O(prune=true) the list is the whole list.
+              - Local parts, or addresses of the same domain. An empty list removes all.
+              - An address that is a mailbox now becomes an alias only when it is said what happens to its mail, with
+                O(removed_mail) or O(prune=true).
+            type: list
+            elements: str
+          forward_to:
+            description:
+              - Addresses that mail is forwarded to. Targets in mail domains of this host must exist.
+              - With O(domains[].mailboxes[].keep_copy=false) and no password this is an address that only forwards, without a mailbox.
+              - An empty list ends forwarding.
+            type: list
+            elements: str
+          keep_copy:
+            description:
+              - Whether mail that is forwarded is delivered to the mailbox too. Yes for a new mailbox when this is omitted.
+            type: bool
+          senders:
+            description:
+              - Further addresses that the user may send as, besides those of its own domain, or V(*@DOMAIN) for all of a domain.
+            type: list
+            elements: str
+  src:
+    description:
+      - A JSON or YAML file on the controller, vaulted or not, that holds the list, or a dictionary with the key C(domains).
+      - JSON is much faster than YAML for thousands of domains.
+    type: path
+  remote_src:
+    description:
+      - With V(true), O(src) is a JSON file on the host.
+    type: bool
+    default: false
+  prune:
+    description:
+      - Removes domains that are not listed, and in domains with a list of C(mailboxes) the mailboxes, forwards and aliases
+        that are not.
+    type: bool
+    default: false
+  prune_limit:
+    description:
+      - The brake of O(prune). It refuses to remove more than this many, or this percentage, of the host's domains and of
+        its mailboxes.
+      - An empty list is refused unless this is V(100%).
+    type: str
+    default: 10%
+seealso:
+  - module: fleetpost.mail.mail_domain
+  - module: fleetpost.mail.mailbox
+  - module: fleetpost.mail.mail_domain_info
+"""
+
+EXAMPLES = r"""
+- name: Two domains and their mailboxes
+  fleetpost.mail.mail_domains:
+    domains:
+      - name: example.com
+        owner: alice
+        mailboxes:
+          - name: info
+            password_hash: "{{ vault_info_hash }}"
+            quota: 1G
+            aliases: [sales]
+      - name: example.net
+        default_action: forward_to_domain
+        forward_to: example.com
+
+- name: The whole host from a vaulted file; what is not in it goes
+  fleetpost.mail.mail_domains:
+    src: "mail/{{ inventory_hostname }}.json"
+    prune: true
+    removed_mail: archive
+"""
+
+RETURN = r"""
+changed_domains:
+  description: The names of the domains that were changed, or would be.
+  type: list
+  elements: str
+  returned: always
+  sample: [example.com]
+counts:
+  description: How many V(domains), V(mailboxes) and V(aliases_and_forwards) were created, changed and removed, and how many there are now.
+  type: dict
+  returned: always
+  sample: {"domains": {"created": 1, "changed": 0, "removed": 0, "total": 12}}
+actions:
+  description: Every change, done or in check mode planned, sorted by domain. A new domain is one action.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    domain:
+      description: The mail domain; empty for what belongs to the whole host.
+      type: str
+      sample: example.com
+    action:
+      description: What is done, such as V(create), V(change), V(remove), V(create mailbox) or V(change alias).
+      type: str
+      sample: change
+    detail:
+      description: What exactly. Never a secret.
+      type: str
+      sample: "default_action: reject -> discard"
+errors:
+  description: Each error apart, with its C(message), C(where) it is (an option path or a file and line) and a C(remedy).
+  type: list
+  elements: dict
+  returned: failure
+"""
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
+from ansible_collections.fleetpost.mail.plugins.module_utils._module import new_module, run_module
+from ansible_collections.fleetpost.mail.plugins.module_utils._source import read_entries
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DOMAINS, PASSWORD_SCHEME, REMOVAL
+
+
+def main() -> None:
+    module = new_module(
+        {**DOMAINS, **PASSWORD_SCHEME, **REMOVAL},
+        mutually_exclusive=[("domains", "src")],
+        required_one_of=[("domains", "src")],
+    )
+    run_module(module, lambda: declaration_of_domains(read_entries(module.params), module.params))
+
+
+if __name__ == "__main__":
+    main()
