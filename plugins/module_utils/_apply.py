@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import posixpath
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree, _servers
@@ -59,18 +59,14 @@ def _walk_batch(tree: Tree, layout: Layout, steps: Sequence[Step]) -> None:
         return
     if isinstance(first, WriteTable):
         tree.write_files(
-            [
-                (step.path, step.content.encode("utf-8", "surrogateescape"), step.ownership)
-                for step in steps
-                if isinstance(step, WriteTable)
-            ]
+            [(step.path, step.content.encode("utf-8", "surrogateescape"), step.ownership) for step in steps if isinstance(step, WriteTable)]
         )
         return
     for step in steps:
-        _walk_single(tree, layout, step)
+        _walk_single(tree, step)
 
 
-def _walk_single(tree: Tree, layout: Layout, step: Step) -> None:
+def _walk_single(tree: Tree, step: Step) -> None:
     if isinstance(step, SetOwnership):
         tree.set_ownership(step.path, step.ownership)
     elif isinstance(step, ChownTree):
@@ -91,28 +87,32 @@ def set_aside(tree: Tree, layout: Layout, removals: Sequence[Remove], since: flo
         except MailError as error:
             return [Failure(removal.name, error) for removal in removals]
         _servers.flush_queue(layout, sorted({domain_of(removal.name) or removal.name for removal in removals}))
-    failures = []
-    for removal in removals:
-        if removal.source is None:
-            continue
-        try:
-            _mail_tree.set_aside(tree, removal.source, removal.target)
-        except MailError as error:
-            failures.append(Failure(removal.name, error))
-    return failures
+    return _failures(removals, lambda removal: _set_one_aside(tree, removal))
+
+
+def _failures(removals: Sequence[Remove], carry_out: Callable[[Remove], None]) -> list[Failure]:
+    """Carries out each removal, whatever becomes of the others, and returns those that failed."""
+    return [failure for failure in (_failure(removal, carry_out) for removal in removals) if failure]
+
+
+def _failure(removal: Remove, carry_out: Callable[[Remove], None]) -> Failure | None:
+    try:
+        carry_out(removal)
+    except MailError as error:
+        return Failure(removal.name, error)
+    return None
+
+
+def _set_one_aside(tree: Tree, removal: Remove) -> None:
+    if removal.source is not None:
+        _mail_tree.set_aside(tree, removal.source, removal.target)
 
 
 def dispose(tree: Tree, removals: Sequence[Remove]) -> list[Failure]:
     """Archives or deletes what was set aside, outside the lock and at low priority. Returns the removals that failed."""
     if any(removal.removal.removed_mail != "keep" for removal in removals):
         os.nice(10)
-    failures = []
-    for removal in removals:
-        try:
-            _dispose_of(tree, removal)
-        except MailError as error:
-            failures.append(Failure(removal.name, error))
-    return failures
+    return _failures(removals, lambda removal: _dispose_of(tree, removal))
 
 
 def _dispose_of(tree: Tree, removal: Remove) -> None:

@@ -101,9 +101,7 @@ class _Reader:
             self.errors.append(MailError(str(error), where))
             return None
 
-    def convert_list(
-        self, grammar: Callable[[str], str], texts: Iterable[str] | None, where: str
-    ) -> tuple[str, ...] | None:
+    def convert_list(self, grammar: Callable[[str], str], texts: Iterable[str] | None, where: str) -> tuple[str, ...] | None:
         if texts is None:
             return None
         found = (self.convert(grammar, text, f"{where}[{index}]") for index, text in enumerate(texts))
@@ -187,9 +185,7 @@ class _Reader:
                 self.convert(_names.quota, entry.get("quota"), f"{prefix}quota"),
                 entry.get("enabled"),
                 aliases,
-                self.convert_list(_names.forward_address, forward_to, f"{prefix}forward_to")
-                if forward_to is not None
-                else None,
+                self.convert_list(_names.forward_address, forward_to, f"{prefix}forward_to") if forward_to is not None else None,
                 entry.get("keep_copy"),
                 self.convert_list(_names.sender_pattern, senders, f"{prefix}senders") if senders is not None else None,
             )
@@ -211,7 +207,7 @@ class _Reader:
         if result.error_messages:
             self.errors.extend(MailError(message, where) for message in result.error_messages)
             return None
-        return result.validated_parameters
+        return dict(result.validated_parameters)
 
 
 def _is_right(wanted: Any, value: Any) -> bool:
@@ -251,9 +247,7 @@ def _alias(text: str, domain: str) -> str:
     if not at:
         return f"{_names.local_part(text)}@{domain}"
     if _names.domain_name(named) != domain:
-        raise ValueError(
-            f"{_names.printable(text)} is in another domain: declare it there, as a mailbox entry with forward_to"
-        )
+        raise ValueError(f"{_names.printable(text)} is in another domain: declare it there, as a mailbox entry with forward_to")
     return f"{_names.local_part(local)}@{domain}"
 
 

@@ -58,9 +58,7 @@ def _unlocked(password_hash: str) -> str:
     return scheme + brace + (rest[1:] if rest.startswith("!") else rest)
 
 
-def user_value(
-    mailbox: Mailbox, password_hash: str, owner: Account, home: str, version: str, current: str | None
-) -> str:
+def user_value(mailbox: Mailbox, password_hash: str, owner: Account, home: str, version: str, current: str | None) -> str:
     """The value of a mailbox' line of ``users``; what the `current` value holds beyond our own fields is kept.
 
     version: ``2.3`` or ``2.4``; it decides the name of the quota field.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
@@ -107,9 +107,7 @@ def _removal(fields: Mapping[str, str], where: str) -> Removal:
 
 
 def _wrong_value(key: str, value: str, allowed: tuple[str, ...], where: str) -> MailError:
-    return MailError(
-        f"{key}={value[:40]} is none of {', '.join(allowed)}", where=where, remedy="Mend the line; nothing was changed"
-    )
+    return MailError(f"{key}={value[:40]} is none of {', '.join(allowed)}", where=where, remedy="Mend the line; nothing was changed")
 
 
 def read_addresses(table: Table, path: str) -> dict[str, Address]:
@@ -161,7 +159,11 @@ def _read_forward(address: str, fields: Mapping[str, str], where: str) -> Forwar
     return Forward(address, _list(fields.get("to")), _enabled(fields, where), removal)
 
 
-_READERS = {"mailbox": _read_mailbox, "alias": _read_alias, "forward": _read_forward}
+_READERS: dict[str, Callable[[str, Mapping[str, str], str], Address]] = {
+    "mailbox": _read_mailbox,
+    "alias": _read_alias,
+    "forward": _read_forward,
+}
 
 
 def _list(value: str | None) -> tuple[str, ...]:
@@ -201,9 +203,7 @@ def address_value(address: Address, current: str | None) -> str:
     if address.removal:
         fields = {**_removal_fields(address.removal), **fields, "enabled": "removing"}
     current_kind, _space, rest = (current or "").partition(" ")
-    shown = _with_unknown(
-        {key: value for key, value in fields.items() if value}, rest if current_kind == kind else None
-    )
+    shown = _with_unknown({key: value for key, value in fields.items() if value}, rest if current_kind == kind else None)
     return f"{kind} {render_fields(shown)}".rstrip()
 
 

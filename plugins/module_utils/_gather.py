@@ -42,9 +42,7 @@ def declaration_of(host: Host, names: Collection[str], with_hashes: bool = False
     return [
         {
             **_domain_entry(host.domains[name]),
-            "mailboxes": [
-                _mailbox_entry(one, aliases[one.address], host.hashes if with_hashes else {}) for one in mailboxes[name]
-            ],
+            "mailboxes": [_mailbox_entry(one, aliases[one.address], host.hashes if with_hashes else {}) for one in mailboxes[name]],
         }
         for name in sorted(names)
         if not host.domains[name].removal

@@ -78,9 +78,7 @@ def merge(host: Host, declaration: Declaration, facts: Facts, new_hashes: Mappin
 
 def settle(host: Host, restored: frozenset[str] = frozenset()) -> Host:
     """The host once the removals under way are over: without them, and with those of `restored` (names) as they were."""
-    domains = {
-        name: revived_domain(domain) for name, domain in host.domains.items() if not domain.removal or name in restored
-    }
+    domains = {name: revived_domain(domain) for name, domain in host.domains.items() if not domain.removal or name in restored}
     removed_domains = host.domains.keys() - domains.keys()
     addresses = {
         name: _settled_address(address, name in restored)
@@ -155,9 +153,7 @@ class _Merger:
             what = "an address" if action == "forward_to_address" else "a mail domain of this host"
             self.fail(f"{declared.name} with default_action: {action} needs forward_to, {what}", where)
         elif action not in FORWARD_ACTIONS and forward_to:
-            self.fail(
-                f"forward_to has no meaning with default_action: {action}", where, "Remove it or change default_action"
-            )
+            self.fail(f"forward_to has no meaning with default_action: {action}", where, "Remove it or change default_action")
         elif forward_to and ("@" in forward_to) != (action == "forward_to_address"):
             kind = "an address" if action == "forward_to_address" else "a domain"
             self.fail(f"{forward_to} is not {kind}, which default_action: {action} needs", where)
@@ -195,9 +191,7 @@ class _Merger:
             return there
         return declared.password_hash or self.new_hashes.get(declared.address) or there
 
-    def _merged_address(
-        self, declared: DeclaredMailbox, current: Address | None, password_hash: str | None
-    ) -> Address | None:
+    def _merged_address(self, declared: DeclaredMailbox, current: Address | None, password_hash: str | None) -> Address | None:
         if isinstance(current, Mailbox) or password_hash:
             return _merged_mailbox(declared, current)
         forward_to = declared.forward_to
@@ -212,9 +206,7 @@ class _Merger:
             return None
         for option, value in (("quota", declared.quota), ("senders", declared.senders)):
             if value:
-                self.fail(
-                    f"{option} belongs to a mailbox, and {declared.address} only forwards", f"{declared.where}{option}"
-                )
+                self.fail(f"{option} belongs to a mailbox, and {declared.address} only forwards", f"{declared.where}{option}")
         base_enabled = current.enabled if isinstance(current, Forward) and not current.removal else True
         return Forward(declared.address, forward_to, base_enabled if declared.enabled is None else declared.enabled)
 
@@ -254,9 +246,7 @@ class _Merger:
             self.addresses.pop(name, None)
         if gone_domains:
             there = self.there.domains
-            for name in [
-                name for name in self.addresses if domain_of(name) in gone_domains and domain_of(name) in there
-            ]:
+            for name in [name for name in self.addresses if domain_of(name) in gone_domains and domain_of(name) in there]:
                 del self.addresses[name]
         for target in gone:
             for alias in self._aliases.get(target, ()):

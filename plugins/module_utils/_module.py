@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_names
@@ -17,13 +18,17 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import chan
 from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, run
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import COMMON, Spec
 
+# A run builds some hundred thousand small values that live until its end: looking for cycles among them costs a fifth of
+# the time and finds none. Memory is given back by the process ending.
+gc.disable()
+
 
 def new_module(spec: Spec, **rules: Any) -> AnsibleModule:
     """An AnsibleModule with the options of a module and those common to all."""
     return AnsibleModule(argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
 
 
-def run_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> NoReturn:
+def run_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> None:
     """Runs one changing module to its end: the one error boundary. `declare` turns its options into a declaration."""
     parameters = module.params
     request = Request(
@@ -37,10 +42,11 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> NoR
         outcome = run(declare(), request)
     except MailError as error:
         fail(module, error)
-    _exit(module, outcome)
+    else:
+        _exit(module, outcome)
 
 
-def answer_module(module: AnsibleModule) -> NoReturn:
+def answer_module(module: AnsibleModule) -> None:
     """Runs the info module to its end."""
     parameters = module.params
     request = Request(parameters["root"], parameters["layout"], parameters["lock_timeout"], module.check_mode)
@@ -50,10 +56,11 @@ def answer_module(module: AnsibleModule) -> NoReturn:
         inventory = take_inventory(request, question)
     except MailError as error:
         fail(module, error)
-    module.exit_json(**inventory._asdict())
+    else:
+        module.exit_json(**inventory._asdict())
 
 
-def fail(module: AnsibleModule, error: MailError) -> NoReturn:
+def fail(module: AnsibleModule, error: MailError) -> None:
     """Ends a module with what is wrong; `errors` holds each error apart."""
     errors = error.errors if isinstance(error, MailErrors) else (error,)
     module.fail_json(msg=str(error), errors=[_as_result(one) for one in errors])
@@ -63,7 +70,7 @@ def _as_result(error: MailError) -> dict[str, str]:
     return {"message": error.message, "where": error.where, "remedy": error.remedy}
 
 
-def _exit(module: AnsibleModule, outcome: Outcome) -> NoReturn:
+def _exit(module: AnsibleModule, outcome: Outcome) -> None:
     result: dict[str, Any] = {
         "changed": outcome.changed,
         "actions": [action._asdict() for action in outcome.actions],

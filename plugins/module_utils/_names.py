@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from functools import lru_cache
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{4,253}}\Z)(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}\Z")
@@ -70,9 +71,7 @@ def _a_label(label: str) -> str:
         return label
     for character in label:
         if not (character.isascii() or unicodedata.category(character) in _IDNA_CATEGORIES):
-            raise ValueError(
-                f"{printable(label)} holds {printable(character)}, which no domain name may hold (IDNA 2008)"
-            )
+            raise ValueError(f"{printable(label)} holds {printable(character)}, which no domain name may hold (IDNA 2008)")
     if unicodedata.category(label[0]).startswith("M"):
         raise ValueError(f"{printable(label)} begins with a combining mark, which no domain name may (IDNA 2008)")
     return "xn--" + label.encode("punycode").decode("ascii")
@@ -127,9 +126,7 @@ def forward_address(text: str) -> str:
     if not at:
         raise ValueError(f"{printable(text)} is not an address: it has no @")
     if not _EXTERNAL_LOCAL_PART.match(local):
-        raise ValueError(
-            f"{printable(text)} is not an address that mail can be forwarded to: {printable(local)} is no local part"
-        )
+        raise ValueError(f"{printable(text)} is not an address that mail can be forwarded to: {printable(local)} is no local part")
     return f"{local}@{domain_name(domain)}"
 
 
@@ -140,6 +137,7 @@ def sender_pattern(text: str) -> str:
     return forward_address(text).lower()
 
 
+@lru_cache(maxsize=1024)
 def ip_address(text: str) -> str:
     """The canonical text of an IPv4 or IPv6 address (RFC 5952)."""
     try:
@@ -177,19 +175,13 @@ def password_hash(text: str) -> str:
     if not found:
         raise ValueError("this is not a password hash: write {SCHEME}hash as `doveadm pw` prints it")
     if found.group(1).upper().partition(".")[0] in _PLAIN_SCHEMES:
-        raise ValueError(
-            f"the scheme {found.group(1)} keeps the password readable; hash it with `doveadm pw -s BLF-CRYPT`"
-        )
+        raise ValueError(f"the scheme {found.group(1)} keeps the password readable; hash it with `doveadm pw -s BLF-CRYPT`")
     return text
 
 
 def absolute_directory(text: str) -> str:
     """An absolute path without dots, control characters or doubled slashes."""
-    if (
-        not text.startswith("/")
-        or not text.isprintable()
-        or any(part in ("", ".", "..") for part in text[1:].split("/"))
-    ):
+    if not text.startswith("/") or not text.isprintable() or any(part in ("", ".", "..") for part in text[1:].split("/")):
         raise ValueError(f"{printable(text)} is not an absolute path without . and ..")
     return text
 

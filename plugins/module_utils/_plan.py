@@ -62,11 +62,7 @@ def plan(layout: Layout, observed: Observed, desired: Host, facts: Facts, removi
     """
     changes = table_changes(layout, observed, desired, facts, removing)
     writes = [(change.path, change.content) for change in changes]
-    tables = [
-        WriteTable(path, content, _table_ownership(layout, path, facts))
-        for path, content in writes
-        if content is not None
-    ]
+    tables = [WriteTable(path, content, _table_ownership(layout, path, facts)) for path, content in writes if content is not None]
     errors = [*_unprepared(layout, observed, tables, facts), *adopted_trees(layout, observed, desired)]
     if errors:
         raise MailErrors(errors)
@@ -105,9 +101,7 @@ def _unprepared(layout: Layout, observed: Observed, tables: list[WriteTable], fa
         if directory not in observed.tables.files:
             yield MailError(f"{directory} is not there", remedy=remedy)
         elif gid is None:
-            yield MailError(
-                f"there is no group {group} on this host, which must be able to read the tables", remedy=remedy
-            )
+            yield MailError(f"there is no group {group} on this host, which must be able to read the tables", remedy=remedy)
 
 
 def setup_warnings(layout: Layout, observed: Observed) -> list[str]:
@@ -119,9 +113,7 @@ def setup_warnings(layout: Layout, observed: Observed) -> list[str]:
     ]
 
 
-def _wrong_table_ownerships(
-    layout: Layout, observed: Observed, facts: Facts, written: set[str]
-) -> Iterator[SetOwnership]:
+def _wrong_table_ownerships(layout: Layout, observed: Observed, facts: Facts, written: set[str]) -> Iterator[SetOwnership]:
     tables = (layout.users, layout.disabled_domains, layout.domainips, layout.addresses, layout.domains)
     for path in tables:
         there = observed.tables.files.get(path)

@@ -22,9 +22,7 @@ def check_limit(host: Host, declaration: Declaration, domains: set[str], address
     """
     found = _LIMIT.match(declaration.prune_limit.strip())
     if not found:
-        yield MailError(
-            f"{declaration.prune_limit!r} is no limit: write a number or a percentage such as 10%", "prune_limit"
-        )
+        yield MailError(f"{declaration.prune_limit!r} is no limit: write a number or a percentage such as 10%", "prune_limit")
         return
     if not declaration.domains and declaration.prune_limit.strip() != "100%":
         yield MailError(

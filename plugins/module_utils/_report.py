@@ -46,7 +46,7 @@ def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list
     found = [*_domain_actions(present, desired), *_address_actions(present, desired)]
     found += (_removal_action(removal) for removal in plan.removals)
     found += _login_actions(layout, plan, present, desired)
-    found += _directory_actions(layout, plan, present, found)
+    found += _directory_actions(layout, plan, found)
     return sorted(found)
 
 
@@ -146,15 +146,13 @@ def _login_actions(layout: Layout, plan: Plan, present: Host, desired: Host) -> 
             yield Action(domain, "change password" if is_password else "mend login", name)
 
 
-def _directory_actions(layout: Layout, plan: Plan, present: Host, found: list[Action]) -> Iterator[Action]:
+def _directory_actions(layout: Layout, plan: Plan, found: list[Action]) -> Iterator[Action]:
     """Directories and tables that are put right although nothing else of their domain changes."""
     changed = {action.domain for action in found}
     for step in plan.steps:
         if not isinstance(step, (MakeDirectory, SetOwnership, ChownTree)):
             continue
-        domain = (
-            step.path[len(layout.mail_root) + 1 :].partition("/")[0] if step.path.startswith(layout.mail_root) else ""
-        )
+        domain = step.path[len(layout.mail_root) + 1 :].partition("/")[0] if step.path.startswith(layout.mail_root) else ""
         if not domain:
             if not isinstance(step, MakeDirectory):
                 yield Action("", "mend ownership", step.path)

@@ -101,9 +101,7 @@ def _hash_passwords(tree: Tree, layout: Layout, declaration: Declaration, reques
     return hashes
 
 
-def walk_to_plan(
-    tree: Tree, layout: Layout, declaration: Declaration, request: Request, new_hashes: Mapping[str, str]
-) -> Line:
+def walk_to_plan(tree: Tree, layout: Layout, declaration: Declaration, request: Request, new_hashes: Mapping[str, str]) -> Line:
     tables = _observe.read_tables(tree, layout)
     present = _observe.read_host(tables, layout)
     owners = {domain.owner for domain in present.domains.values()} | {layout.default_owner}
@@ -126,14 +124,10 @@ def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
     )
 
 
-def _finish(
-    tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]
-) -> list[_apply.Failure]:
+def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]) -> list[_apply.Failure]:
     """The second half of removals: what was set aside is disposed of, then the lines are dropped or come back."""
     failed = {failure.name for failure in failures}
-    failures = failures + _apply.dispose(
-        tree, [removal for removal in line.plan.removals if removal.name not in failed]
-    )
+    failures = failures + _apply.dispose(tree, [removal for removal in line.plan.removals if removal.name not in failed])
     failed = {failure.name for failure in failures}
     finished = frozenset(removal.name for removal in line.plan.removals if removal.name not in failed)
     with host_lock(tree, layout, request.lock_timeout):

@@ -74,16 +74,12 @@ class TableChange(NamedTuple):
         return self.table.with_values(now)
 
 
-def table_changes(
-    layout: Layout, observed: Observed, desired: Host, facts: Facts, removing: Removing
-) -> tuple[TableChange, ...]:
+def table_changes(layout: Layout, observed: Observed, desired: Host, facts: Facts, removing: Removing) -> tuple[TableChange, ...]:
     """The changes of all tables, in the order in which they are written."""
     differ = _Differ(layout, observed, desired, facts, removing)
     tables = observed.tables
     return tuple(
-        TableChange(
-            path, table, after, interim, table.source is None and path.rpartition("/")[0] in tables.files, secret
-        )
+        TableChange(path, table, after, interim, table.source is None and path.rpartition("/")[0] in tables.files, secret)
         for path, table, (after, interim), secret in (
             (layout.users, tables.users, differ.users(), True),
             (layout.disabled_domains, tables.disabled_domains, differ.disabled_domains(), False),

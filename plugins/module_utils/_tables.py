@@ -84,18 +84,12 @@ def parse_table(name: str, path: str, source: bytes | None, header: str, separat
     if source is None:
         return Table(name, separator, {}, {}, {}, header, "", None)
     text = source.decode("utf-8", "surrogateescape")
-    lines = (
-        text.splitlines(keepends=True)
-        if "\r" not in text and "\x0b" not in text
-        else re.findall(r"[^\n]*\n|[^\n]+", text)
-    )
+    lines = text.splitlines(keepends=True) if "\r" not in text and "\x0b" not in text else re.findall(r"[^\n]*\n|[^\n]+", text)
     _check_format(name, path, lines)
     reader = _Reader(path, separator)
     for number, line in enumerate(lines, start=1):
         reader.take(number, line)
-    return Table(
-        name, separator, reader.values, reader.leading, reader.verbatim, reader.head, "".join(reader.pending), text
-    )
+    return Table(name, separator, reader.values, reader.leading, reader.verbatim, reader.head, "".join(reader.pending), text)
 
 
 def _check_format(name: str, path: str, lines: list[str]) -> None:
@@ -125,7 +119,7 @@ class _Reader:
 
     def take(self, number: int, line: str) -> None:
         first = line[0]
-        if first == "#" or first == "\n":
+        if first in "#\n":
             self._comment(number, line)
         elif first in " \t":
             self._continuation(number, line)
@@ -134,7 +128,7 @@ class _Reader:
 
     def _comment(self, number: int, line: str) -> None:
         self.pending.append(line)
-        if not self.values and (line == "\n" or number == 1 and _HEADER.match(line)):
+        if not self.values and (line == "\n" or (number == 1 and _HEADER.match(line))):
             self._end_head()
 
     def _end_head(self) -> None:
@@ -155,9 +149,7 @@ class _Reader:
     def _entry(self, number: int, line: str) -> None:
         key, value = self._split(number, line)
         if key in self.values:
-            raise self._broken(
-                number, f"{key} stands twice (first in line {self._numbers[key]}); servers use the first"
-            )
+            raise self._broken(number, f"{key} stands twice (first in line {self._numbers[key]}); servers use the first")
         self.values[key] = value
         self._numbers[key] = number
         self._last = key
@@ -226,9 +218,7 @@ def _parse_quoted_fields(text: str, where: str) -> dict[str, str]:
 def _wrong_field(part: str, where: str, doubled: bool) -> MailError:
     shown = part if len(part) <= 60 else part[:57] + "..."
     why = f"{shown!r} repeats a field" if doubled else f"{shown!r} is not a field of the form key=value"
-    return MailError(
-        f"this line cannot be read: {why}", where=where, remedy="Mend or remove the line; nothing was changed"
-    )
+    return MailError(f"this line cannot be read: {why}", where=where, remedy="Mend or remove the line; nothing was changed")
 
 
 def render_fields(fields: Mapping[str, str]) -> str:

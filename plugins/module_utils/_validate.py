@@ -28,10 +28,54 @@ _NOBODY_UIDS = (65534, 65535)
 
 # System accounts of servers, whatever their uid: mail that belonged to one could be read by that server.
 _DAEMONS = frozenset(
-    "root daemon bin sys nobody mail exim Debian-exim dovecot dovenull postfix sshd messagebus polkitd chrony ntp "
-    "bind named unbound www-data apache nginx mysql postgres redis clamav clamd debian-spamd spamd opendkim rspamd "
-    "systemd-network systemd-resolve systemd-timesync systemd-journal systemd-coredump _apt _chrony syslog tss uuidd "
-    "dbus rpc statd nslcd sssd".split()
+    [
+        "Debian-exim",
+        "_apt",
+        "_chrony",
+        "apache",
+        "bin",
+        "bind",
+        "chrony",
+        "clamav",
+        "clamd",
+        "daemon",
+        "dbus",
+        "debian-spamd",
+        "dovecot",
+        "dovenull",
+        "exim",
+        "mail",
+        "messagebus",
+        "mysql",
+        "named",
+        "nginx",
+        "nobody",
+        "nslcd",
+        "ntp",
+        "opendkim",
+        "polkitd",
+        "postfix",
+        "postgres",
+        "redis",
+        "root",
+        "rpc",
+        "rspamd",
+        "spamd",
+        "sshd",
+        "sssd",
+        "statd",
+        "sys",
+        "syslog",
+        "systemd-coredump",
+        "systemd-journal",
+        "systemd-network",
+        "systemd-resolve",
+        "systemd-timesync",
+        "tss",
+        "unbound",
+        "uuidd",
+        "www-data",
+    ]
 )
 
 
@@ -50,13 +94,9 @@ def check_declared_domain(current: Domain | None, merged: Domain, declared: Decl
     errors: list[MailError] = []
     warnings: list[str] = []
     if merged.name in facts.host_names:
-        errors.append(
-            MailError(f"{merged.name} is the host's own name, so it cannot be a mail domain", f"{declared.where}name")
-        )
+        errors.append(MailError(f"{merged.name} is the host's own name, so it cannot be a mail domain", f"{declared.where}name"))
     elif is_reserved(merged.name):
-        errors.append(
-            MailError(f"{merged.name} is a reserved name, so it cannot be a mail domain", f"{declared.where}name")
-        )
+        errors.append(MailError(f"{merged.name} is a reserved name, so it cannot be a mail domain", f"{declared.where}name"))
     if current is None or merged.owner != current.owner:
         _check_owner(merged, declared, facts, errors, warnings)
     if declared.ip_addresses:
@@ -64,9 +104,7 @@ def check_declared_domain(current: Domain | None, merged: Domain, declared: Decl
     return Found(tuple(errors), tuple(warnings)) if errors or warnings else _NOTHING
 
 
-def _check_owner(
-    merged: Domain, declared: DeclaredDomain, facts: Facts, errors: list[MailError], warnings: list[str]
-) -> None:
+def _check_owner(merged: Domain, declared: DeclaredDomain, facts: Facts, errors: list[MailError], warnings: list[str]) -> None:
     where = f"{declared.where}owner"
     account = facts.users.get(merged.owner)
     if account is None:
@@ -79,9 +117,7 @@ def _check_owner(
             warnings.append(f"{where}: {message} yet. {remedy}")
     elif account.uid < LOWEST_OWNER_UID or account.uid in _NOBODY_UIDS or merged.owner in _DAEMONS:
         what = "root" if account.uid == 0 else f"a system account (uid {account.uid})"
-        errors.append(
-            MailError(f"{merged.owner} is {what}, which cannot own mail", where, "Choose the customer's user")
-        )
+        errors.append(MailError(f"{merged.owner} is {what}, which cannot own mail", where, "Choose the customer's user"))
 
 
 def _check_ip_addresses(declared: DeclaredDomain, facts: Facts, errors: list[MailError], warnings: list[str]) -> None:
@@ -189,9 +225,7 @@ def _circles(after: Host, where: Mapping[str, str]) -> Iterator[MailError]:
 
 
 def _only_forwards(address: Address) -> bool:
-    return isinstance(address, Forward) or (
-        isinstance(address, Mailbox) and bool(address.forward_to) and not address.keep_copy
-    )
+    return isinstance(address, Forward) or (isinstance(address, Mailbox) and bool(address.forward_to) and not address.keep_copy)
 
 
 def _next(after: Host, name: str) -> str | None:
