@@ -29,7 +29,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import FORMAT, Table, parse_table
 
 _EXIM_FORMAT = re.compile(r"^MD_FORMAT\s*=\s*(\d+)", re.MULTILINE)
-_EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_HOST_NAMES)\s*=\s*(.+)$", re.MULTILINE)
+_EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_OWNNAMES)\s*=\s*(.+)$", re.MULTILINE)
 _DOVECOT_24 = re.compile(r"^\s*dovecot_config_version\s*=\s*2\.[4-9]", re.MULTILINE)
 
 
