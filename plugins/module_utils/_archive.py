@@ -111,14 +111,12 @@ def _pack(tree: Tree, source: str, descriptor: int) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _packed_tar(descriptor: int) -> Iterator[tarfile.TarFile]:
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(os.fdopen(os.dup(descriptor), "wb"))
-        packed = stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, file))
+    with os.fdopen(os.dup(descriptor), "wb") as file, gzip.GzipFile("", "wb", _LEVEL, file) as packed:
         # surrogateescape: names are bytes to the system, and what is no UTF-8 goes through both ways as it is.
-        tar = tarfile.open(
+        with tarfile.open(
             fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK, errors="surrogateescape"
-        )
-        yield stack.enter_context(tar)
+        ) as tar:
+            yield tar
 
 
 class _Packing:

@@ -1,0 +1,132 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which Exim processes run on this host, since when, and what each of them does; read from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+# Exim's options that only look or test: -bp, -bP, -bt, -bh, -be, -bV and their kind. They carry no mail.
+_LOOKS = re.compile(r"-b(e|em|f|F|h|hc|i|I.*|p.*|P|rt|rw|s?v|vs|t|V)")
+_DAEMON = re.compile(r"-bd.*|-q[a-zA-Z/]*([0-9]+[smhdw])+")
+_DELETED = " (deleted)"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One running Exim process."""
+
+    pid: int
+    parent: int
+    began: float
+    """When it was forked, in seconds since the epoch, never later than it really was."""
+    words: tuple[str, ...]
+    """Its command line; a process keeps the one of its parent until it starts another program."""
+    listens: bool
+    """Whether it holds a listening socket; only looked up where the command line is a daemon's."""
+
+
+def exim_processes(binary: str) -> list[Process]:
+    """The processes of this pid namespace that run the program `binary`, zombies left out."""
+    program = os.path.realpath(binary)
+    # starttime counts from the boot, on the clock CLOCK_BOOTTIME; btime of /proc/stat would be whole seconds.
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and _runs(entry, program):
+            # A process may end between any two of these reads.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                process = _process(int(entry), boot)
+                if process is not None:
+                    found.append(process)
+    return found
+
+
+def daemons(processes: Iterable[Process]) -> frozenset[int]:
+    """The pids of the daemons: the one that listens for SMTP, and one that only starts queue runs.
+
+    A child that still serves a connection after its daemon has ended has the daemon's command line, and no socket
+    that listens.
+    """
+    processes = list(processes)
+    pids = {process.pid for process in processes}
+    return frozenset(
+        process.pid
+        for process in processes
+        if _is_daemon_command(process.words)
+        and process.parent not in pids
+        and (process.listens or not _serves_smtp(process.words))
+    )
+
+
+def carriers(processes: Iterable[Process], started_before: float) -> list[Process]:
+    """Those that began before that moment and may hold mail, or what a table said then: all but daemons and lookers."""
+    processes = list(processes)
+    kept = daemons(processes)
+    return [
+        process
+        for process in processes
+        if process.began < started_before and process.pid not in kept and not any(map(_LOOKS.fullmatch, process.words))
+    ]
+
+
+def is_reception(process: Process) -> bool:
+    """Whether a process that is no daemon serves an SMTP connection: forked by one, and no other program since."""
+    return _serves_smtp(process.words)
+
+
+def _is_daemon_command(words: tuple[str, ...]) -> bool:
+    return any(map(_DAEMON.fullmatch, words))
+
+
+def _serves_smtp(words: tuple[str, ...]) -> bool:
+    return any(word.startswith("-bd") for word in words)
+
+
+def _runs(pid: str, program: str) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(_DELETED) == program and _is_of_our_namespace(pid)
+    except OSError:
+        # A kernel thread, gone by now, or another user's where we are not root.
+        return False
+
+
+def _is_of_our_namespace(pid: str) -> bool:
+    """Not a container's process: the host sees those in its /proc, and they run their own Exim on their own files."""
+    return os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat("/proc/self/ns/pid").st_ino
+
+
+def _process(pid: int, boot: float) -> Process | None:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # proc(5): the name in parentheses may hold anything, so count from the last parenthesis.
+        fields = file.read().rpartition(b")")[2].split()
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = tuple(file.read().decode(errors="surrogateescape").rstrip("\0").split("\0"))
+    state, parent, start = fields[0], int(fields[1]), int(fields[19])
+    if state in (b"Z", b"X"):
+        return None
+    return Process(pid, parent, boot + start / _TICKS, words, _serves_smtp(words) and _listens(pid))
+
+
+def _listens(pid: int) -> bool:
+    sockets = set()
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            sockets.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    inodes = {name[len("socket:[") : -1] for name in sockets if name.startswith("socket:[")}
+    return bool(inodes & _listening_inodes(pid))
+
+
+def _listening_inodes(pid: int) -> set[str]:
+    inodes: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
+            inodes.update(fields[9] for fields in map(str.split, file) if len(fields) > 9 and fields[3] == "0A")
+    return inodes

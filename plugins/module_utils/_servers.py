@@ -1,0 +1,268 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The running servers of this host: what Dovecot's and Exim's own tools are asked to do, and what /proc tells."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fnmatch
+import functools
+import hmac
+import ipaddress
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_processes import (
+    Process,
+    carriers,
+    exim_processes,
+    is_reception,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
+_TOOL_SECONDS = 30.0
+# Dovecot's own default of BLF-CRYPT is 5 rounds, 4 ms of a guesser's time.
+_ROUNDS = {"BLF-CRYPT": ("-r", "10")}
+_BCRYPT_BYTES = 72
+_CRYPT_SCHEMES = ("BLF-CRYPT", "SHA512-CRYPT", "SHA256-CRYPT")
+_CRYPT_DATA_BYTES = 1 << 18
+_HASH = re.compile(r"\{(?P<scheme>[A-Z0-9.-]+)\}(?P<hash>[!-~]+)")
+_FEW_MASKS = 8
+_DOMAINS_AT_ONCE = 200
+_SIGNAL_PAUSE = 0.5
+
+
+def dovecot_version() -> str | None:
+    """The version of the installed Dovecot ("2.3.19.1"), None if none is installed. Raises MailError."""
+    if shutil.which("dovecot", path=_PATH) is None:
+        return None
+    answer = _run(["dovecot", "--version"])
+    version = re.match(r"[0-9]+(\.[0-9]+)+", answer.stdout)
+    if answer.returncode != 0 or version is None:
+        raise MailError("Dovecot does not tell its version", remedy="See what `dovecot --version` prints")
+    return version[0]
+
+
+def hash_password(password: str, scheme: str) -> str:
+    """The hash of a password with its scheme in front, "{BLF-CRYPT}$2y$...", made by Dovecot's own tool.
+
+    BLF-CRYPT with 10 rounds, every other scheme with Dovecot's default cost. Raises MailError for a password that the
+    scheme cannot take whole, a scheme that Dovecot does not know, and where Dovecot is not installed.
+    """
+    if not password or any(char in password for char in "\0\r\n"):
+        raise MailError("a password must not be empty and not contain a line break")
+    if scheme == "BLF-CRYPT" and len(password.encode()) > _BCRYPT_BYTES:
+        raise MailError(
+            f"BLF-CRYPT uses only the first {_BCRYPT_BYTES} bytes of a password, and this one is longer",
+            remedy="Use a shorter one, or the scheme ARGON2ID",
+        )
+    # Twice: asked once only, doveadm goes on with the empty password and tells success.
+    answer = _run(["doveadm", "pw", "-s", scheme, *_ROUNDS.get(scheme, ())], f"{password}\n{password}\n")
+    made = _HASH.fullmatch(answer.stdout.strip())
+    if answer.returncode != 0 or answer.stderr.strip() or made is None:
+        raise MailError(
+            f"doveadm could not hash a password with the scheme {scheme}",
+            remedy="`doveadm pw -l` lists the schemes that this Dovecot knows",
+        )
+    return made[0]
+
+
+def password_matches(password: str, hash: str) -> bool:
+    """Whether `hash` ("{SCHEME}...") is of this password. A disabled hash ("{SCHEME}!...") matches none.
+
+    crypt(3) answers for its own schemes; for others doveadm does, and the hash, never the password, is an argument of a
+    process for that moment. Raises MailError where doveadm is needed and not installed.
+    """
+    parts = _HASH.fullmatch(hash)
+    if parts is None or not password or any(char in password for char in "\0\r\n"):
+        return False
+    if parts["scheme"] in _CRYPT_SCHEMES:
+        made = _crypt(password, parts["hash"])
+        if made is not None:
+            return hmac.compare_digest(made, parts["hash"].encode())
+    return _run(["doveadm", "pw", "-t", hash], f"{password}\n").returncode == 0
+
+
+def end_sessions(masks: Sequence[str]) -> None:
+    """End the open IMAP, POP3 and ManageSieve sessions of the users that a mask names ("*@example.com").
+
+    A Dovecot that does not run or is not installed has no sessions. Raises MailError when it cannot be asked.
+    """
+    if shutil.which("doveadm", path=_PATH) is None:
+        return
+    if len(masks) > _FEW_MASKS:
+        # One look instead of thousands of processes: hardly any of many domains has a session open.
+        users = _logged_in()
+        masks = [mask for mask in masks if any(fnmatch.fnmatchcase(user, mask.lower()) for user in users)]
+    for mask in masks:
+        answer = _run(["doveadm", "kick", mask])
+        if answer.returncode != 0 and not _means_nobody(answer):
+            raise MailError(f"Dovecot did not end the sessions of {mask}: {_last_line(answer.stderr)}")
+
+
+def flush_queue(layout: Layout, domains: Sequence[str], limit: float = 120.0) -> None:
+    """Try now to deliver every queued message with a recipient in one of the domains, frozen or not; wait until done.
+
+    limit: seconds for all of it. Exim passes over a message that another of its processes is delivering. Raises
+    MailError when the time is over (deliveries that have begun go on) or when Exim refuses.
+    """
+    deadline = time.monotonic() + limit
+    for batch in _batches(domains, _DOMAINS_AT_ONCE):
+        pattern = "(?i)@(" + "|".join(re.escape(domain) for domain in batch) + ")$"
+        answer = _run([layout.exim_binary, "-Rrff", pattern], limit=max(0.1, deadline - time.monotonic()))
+        if answer.returncode != 0:
+            raise MailError(f"Exim did not run its queue: {_last_line(answer.stderr)}")
+
+
+def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
+    """Wait until every Exim process but the daemon is younger than a moment; it may act on the tables as they were.
+
+    started_before: that moment, in seconds since the epoch. limit: seconds to wait. From half of it on, SMTP
+    connections that are older are ended: Exim answers 421 and the sender keeps its message. Deliveries, and local
+    programs handing over mail, are never interrupted. Raises MailError naming those that remain.
+    """
+    begin = time.monotonic()
+    next_signal = begin + limit / 2
+    signals = _ending_signals()
+    pause = 0.02
+    while True:
+        old = carriers(exim_processes(layout.exim_binary), started_before)
+        now = time.monotonic()
+        if not old:
+            return
+        if now >= begin + limit:
+            raise _still_running(old, limit)
+        if now >= next_signal:
+            _end_receptions(old, next(signals))
+            next_signal = now + _SIGNAL_PAUSE
+        time.sleep(pause)
+        pause = min(0.2, pause * 1.5)
+
+
+def host_addresses() -> frozenset[str]:
+    """The IPv4 and IPv6 addresses that are this host's own, in canonical text form. Raises MailError."""
+    try:
+        with open("/proc/net/fib_trie", encoding="ascii") as file:
+            addresses = set(_local_addresses(file))
+    except OSError as error:
+        raise MailError(f"cannot read the host's addresses: {error.strerror}", where="/proc/net/fib_trie") from error
+    with contextlib.suppress(FileNotFoundError), open("/proc/net/if_inet6", encoding="ascii") as file:
+        addresses.update(str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in file)
+    return frozenset(addresses)
+
+
+def _local_addresses(fib_trie: Iterator[str]) -> Iterator[str]:
+    """The routes "/32 host LOCAL" of the kernel's table: an address, and below it what it is."""
+    address = ""
+    for line in fib_trie:
+        words = line.split()
+        if words[:1] == ["|--"]:
+            address = words[1]
+        elif words[:3] == ["/32", "host", "LOCAL"]:
+            yield address
+
+
+def _run(command: list[str], secret: str = "", limit: float = _TOOL_SECONDS) -> subprocess.CompletedProcess[str]:
+    """Run a tool with `secret` on its standard input; what it prints may hold it and is shown by no error from here."""
+    program = os.path.basename(command[0])
+    try:
+        return subprocess.run(
+            command,
+            input=secret,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=_ENVIRONMENT,
+            cwd="/",
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MailError(f"{program} did not end within {limit:g} s", remedy="See the host's log and its load") from None
+    except OSError as error:
+        raise MailError(
+            f"cannot run {program}: {error.strerror}", remedy="Run the collection's roles on this host first"
+        ) from None
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "".join(char if char.isprintable() else "?" for char in lines[-1])[:300] if lines else "no reason given"
+
+
+def _crypt(password: str, setting: str) -> bytes | None:
+    """What crypt(3) makes of a password, None where there is no such library (Python 3.13 has no module for it)."""
+    library = _libcrypt()
+    if library is None:
+        return None
+    answer: bytes | None = library.crypt_r(
+        password.encode(), setting.encode(), ctypes.create_string_buffer(_CRYPT_DATA_BYTES)
+    )
+    return answer or b"*"
+
+
+@functools.cache
+def _libcrypt() -> ctypes.CDLL | None:
+    for name in ("libcrypt.so.1", "libcrypt.so.2"):
+        with contextlib.suppress(OSError):
+            library = ctypes.CDLL(name)
+            library.crypt_r.restype = ctypes.c_char_p
+            return library
+    return None
+
+
+def _logged_in() -> frozenset[str]:
+    answer = _run(["doveadm", "who", "-1"])
+    if answer.returncode != 0:
+        if _means_nobody(answer):
+            return frozenset()
+        raise MailError(f"Dovecot does not tell who is logged in: {_last_line(answer.stderr)}")
+    return frozenset(line.split()[0].lower() for line in answer.stdout.splitlines() if line.strip())
+
+
+def _means_nobody(answer: subprocess.CompletedProcess[str]) -> bool:
+    return any(
+        words in answer.stderr for words in ("No such file or directory", "Connection refused", "no users kicked")
+    )
+
+
+def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _ending_signals() -> Iterator[int]:
+    """What ends an SMTP session of Exim cleanly.
+
+    SIGTERM ends one that waits for a command. One that waits in the middle of DATA only notes it until more data
+    comes (4.96 and 4.98), which may be its full receive timeout; SIGALRM is that timeout.
+    """
+    while True:
+        yield signal.SIGTERM
+        yield signal.SIGALRM
+
+
+def _end_receptions(processes: Sequence[Process], number: int) -> None:
+    for process in processes:
+        if is_reception(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def _still_running(processes: Sequence[Process], limit: float) -> MailError:
+    shown = ", ".join(f"{process.pid} ({' '.join(process.words)[:80]})" for process in processes[:5])
+    more = f" and {len(processes) - 5} more" if len(processes) > 5 else ""
+    return MailError(
+        f"Exim processes that began before the change were still running after {limit:g} s: {shown}{more}",
+        remedy="Run again when their deliveries have finished (exiwhat shows what they do)",
+    )
