@@ -88,7 +88,7 @@ step_unit() { python -m pytest "$@"; }
 # always possible: this one uses the pip that Python brings. A home of its own keeps it out of yours.
 ansible_test_home() {
     local home=$WORK/home version
-    mkdir -p -- "$home/.ansible/test/cache"
+    mkdir -p -- "$home/.ansible/test/cache" "$home/.config/pip"
     for version in 24_2 25_2; do
         cat >"$home/.ansible/test/cache/get_pip_$version.py" <<'PYTHON'
 import runpy
@@ -98,19 +98,34 @@ sys.argv = ["ensurepip", "--upgrade", "--default-pip"]
 runpy.run_module("ensurepip", run_name="__main__")
 PYTHON
     done
+    if [[ -e $HOME/.config/pip/pip.conf ]]; then
+        cp -- "$HOME/.config/pip/pip.conf" "$home/.config/pip/pip.conf"
+    fi
+    HOME=$home python -m pip config --quiet --user set global.quiet 2 >/dev/null 2>&1
     printf '%s\n' "$home"
 }
 
-step_sanity() {
-    local home pip_config=${PIP_CONFIG_FILE:-$HOME/.config/pip/pip.conf} version
+# The virtual environments that ansible-test makes inside the collection take a minute: keep them.
+install_for_sanity() {
+    local output kept=$WORK/sanity-output
+    output=$(installed sanity)/tests/output
+    if [[ -d $output ]]; then
+        rm -rf -- "$kept"
+        mv -- "$output" "$kept"
+    fi
     install_collection sanity
+    if [[ -d $kept ]]; then
+        mv -- "$kept" "$output"
+    fi
+}
+
+step_sanity() {
+    local home version
+    install_for_sanity
     home=$(ansible_test_home)
     version=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    (
-        cd -- "$(installed sanity)" || exit
-        [[ ! -e $pip_config ]] || export PIP_CONFIG_FILE=$pip_config
-        HOME=$home ansible-test sanity --venv --python "$version" --color no "$@"
-    )
+    cd -- "$(installed sanity)" || return
+    HOME=$home ansible-test sanity --venv --python "$version" --color no "$@"
 }
 
 step_docs() {

@@ -132,7 +132,7 @@ install_collection() {
         tar --create --exclude=./.cache . | tar --extract --directory "$build/source"
     fi
     ansible-galaxy collection build --output-path "$build/archive" "$build/source" >/dev/null
-    ansible-galaxy collection install --offline --no-deps --force --collections-path "$WORK/$name" \
+    ANSIBLE_COLLECTIONS_PATH=$WORK/$name ansible-galaxy collection install --offline --no-deps --force --collections-path "$WORK/$name" \
         "$build/archive"/fleetpost-mail-*.tar.gz >/dev/null
     rm -rf -- "$build"
 }

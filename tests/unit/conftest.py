@@ -18,8 +18,8 @@ def _register_package(name: str, *paths: Path) -> None:
     package = ModuleType(name)
     package.__path__ = [str(path) for path in paths]
     sys.modules[name] = package
-    parent, _, child = name.rpartition(".")
-    if parent:
+    if "." in name:
+        parent, child = name.rsplit(".", 1)
         setattr(sys.modules[parent], child, package)
 
 

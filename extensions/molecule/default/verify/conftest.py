@@ -107,13 +107,13 @@ class MailHost(NamedTuple):
 
     def maildir(self, address: str) -> list[str]:
         """Paths of the messages a mailbox holds."""
-        local, _, domain = address.partition("@")
+        local, domain = address.split("@")
         script = 'cd "/var/vmail/$0/$1" 2>/dev/null && find Maildir -type f \\( -path "*/new/*" -o -path "*/cur/*" \\) || true'
         return self.run("bash", "-c", script, domain, local).stdout.split()
 
     def messages(self, address: str) -> list[str]:
         """The raw messages a mailbox holds."""
-        local, _, domain = address.partition("@")
+        local, domain = address.split("@")
         return [self.run("cat", f"/var/vmail/{domain}/{local}/{path}").stdout for path in self.maildir(address)]
 
     def has_message(self, address: str, token: str) -> bool:
