@@ -111,12 +111,13 @@ def _pack(tree: Tree, source: str, descriptor: int) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _packed_tar(descriptor: int) -> Iterator[tarfile.TarFile]:
-    with os.fdopen(os.dup(descriptor), "wb") as file, gzip.GzipFile("", "wb", _LEVEL, file) as packed:
-        # surrogateescape: names are bytes to the system, and what is no UTF-8 goes through both ways as it is.
-        with tarfile.open(
-            fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK, errors="surrogateescape"
-        ) as tar:
-            yield tar
+    # surrogateescape: names are bytes to the system, and what is no UTF-8 goes through both ways as it is.
+    with (
+        os.fdopen(os.dup(descriptor), "wb") as file,
+        gzip.GzipFile("", "wb", _LEVEL, file) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK, errors="surrogateescape") as tar,
+    ):
+        yield tar
 
 
 class _Packing:

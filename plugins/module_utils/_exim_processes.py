@@ -60,9 +60,7 @@ def daemons(processes: Iterable[Process]) -> frozenset[int]:
     return frozenset(
         process.pid
         for process in processes
-        if _is_daemon_command(process.words)
-        and process.parent not in pids
-        and (process.listens or not _serves_smtp(process.words))
+        if _is_daemon_command(process.words) and process.parent not in pids and (process.listens or not _serves_smtp(process.words))
     )
 
 

@@ -67,9 +67,7 @@ class Tree:
             parent, name = place
             with explained("cannot read", path):
                 try:
-                    descriptor = os.open(
-                        name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent
-                    )
+                    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
                 except FileNotFoundError:
                     return None
                 except OSError as error:
@@ -197,11 +195,10 @@ class Tree:
 
     def rename(self, old: str, new: str) -> None:
         """Move a file or directory within one file system; whatever stands at `new` is never replaced (MailError)."""
-        with self.parent(old) as (old_parent, old_name), self.parent(new) as (new_parent, new_name):
-            with explained(f"cannot move {old} there", new):
-                rename_without_replacing(old_parent, old_name, new_parent, new_name)
-                os.fsync(new_parent)
-                os.fsync(old_parent)
+        with self.parent(old) as (above, name), self.parent(new) as (new_above, new_name), explained(f"cannot move {old} there", new):
+            rename_without_replacing(above, name, new_above, new_name)
+            os.fsync(new_above)
+            os.fsync(above)
 
     # the parts
 

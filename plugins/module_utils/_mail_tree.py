@@ -239,9 +239,8 @@ def _existing(tree: Tree, path: str) -> Iterator[int | None]:
     if not tree.exists(path):
         yield None
         return
-    with tree.parent(path) as (parent, name), explained("cannot read the directory", path):
-        with _opened(parent, name, path) as top:
-            yield top
+    with tree.parent(path) as (parent, name), explained("cannot read the directory", path), _opened(parent, name, path) as top:
+        yield top
 
 
 def _move(tree: Tree, source: str, target: str, before: Callable[[], object]) -> bool:

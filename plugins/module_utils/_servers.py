@@ -38,6 +38,7 @@ _CRYPT_SCHEMES = ("BLF-CRYPT", "SHA512-CRYPT", "SHA256-CRYPT")
 _CRYPT_DATA_BYTES = 1 << 18
 _HASH = re.compile(r"\{(?P<scheme>[A-Z0-9.-]+)\}(?P<hash>[!-~]+)")
 _FEW_MASKS = 8
+_NOBODY_KICKED = 68  # EX_NOHOST, Dovecot 2.3; 2.4 tells success
 _DOMAINS_AT_ONCE = 200
 _SIGNAL_PAUSE = 0.5
 
@@ -59,8 +60,8 @@ def hash_password(password: str, scheme: str) -> str:
     BLF-CRYPT with 10 rounds, every other scheme with Dovecot's default cost. Raises MailError for a password that the
     scheme cannot take whole, a scheme that Dovecot does not know, and where Dovecot is not installed.
     """
-    if not password or any(char in password for char in "\0\r\n"):
-        raise MailError("a password must not be empty and not contain a line break")
+    if not _is_askable(password):
+        raise MailError("a password must be text, not empty, and without line breaks")
     if scheme == "BLF-CRYPT" and len(password.encode()) > _BCRYPT_BYTES:
         raise MailError(
             f"BLF-CRYPT uses only the first {_BCRYPT_BYTES} bytes of a password, and this one is longer",
@@ -77,20 +78,20 @@ def hash_password(password: str, scheme: str) -> str:
     return made[0]
 
 
-def password_matches(password: str, hash: str) -> bool:
-    """Whether `hash` ("{SCHEME}...") is of this password. A disabled hash ("{SCHEME}!...") matches none.
+def password_matches(password: str, password_hash: str) -> bool:
+    """Whether a hash ("{SCHEME}...") is of this password. A disabled hash ("{SCHEME}!...") matches none.
 
     crypt(3) answers for its own schemes; for others doveadm does, and the hash, never the password, is an argument of a
     process for that moment. Raises MailError where doveadm is needed and not installed.
     """
-    parts = _HASH.fullmatch(hash)
-    if parts is None or not password or any(char in password for char in "\0\r\n"):
+    parts = _HASH.fullmatch(password_hash)
+    if parts is None or not _is_askable(password):
         return False
     if parts["scheme"] in _CRYPT_SCHEMES:
         made = _crypt(password, parts["hash"])
         if made is not None:
             return hmac.compare_digest(made, parts["hash"].encode())
-    return _run(["doveadm", "pw", "-t", hash], f"{password}\n").returncode == 0
+    return _run(["doveadm", "pw", "-t", password_hash], f"{password}\n").returncode == 0
 
 
 def end_sessions(masks: Sequence[str]) -> None:
@@ -100,13 +101,16 @@ def end_sessions(masks: Sequence[str]) -> None:
     """
     if shutil.which("doveadm", path=_PATH) is None:
         return
-    if len(masks) > _FEW_MASKS:
+    wanted = [mask.lower() for mask in masks]
+    if len(wanted) > _FEW_MASKS:
         # One look instead of thousands of processes: hardly any of many domains has a session open.
         users = _logged_in()
-        masks = [mask for mask in masks if any(fnmatch.fnmatchcase(user, mask.lower()) for user in users)]
-    for mask in masks:
+        wanted = [mask for mask in wanted if any(fnmatch.fnmatchcase(user, mask) for user in users)]
+    for mask in wanted:
         answer = _run(["doveadm", "kick", mask])
-        if answer.returncode != 0 and not _means_nobody(answer):
+        if _does_not_run(answer):
+            return
+        if answer.returncode not in (0, _NOBODY_KICKED):
             raise MailError(f"Dovecot did not end the sessions of {mask}: {_last_line(answer.stderr)}")
 
 
@@ -190,9 +194,7 @@ def _run(command: list[str], secret: str = "", limit: float = _TOOL_SECONDS) -> 
     except subprocess.TimeoutExpired:
         raise MailError(f"{program} did not end within {limit:g} s", remedy="See the host's log and its load") from None
     except OSError as error:
-        raise MailError(
-            f"cannot run {program}: {error.strerror}", remedy="Run the collection's roles on this host first"
-        ) from None
+        raise MailError(f"cannot run {program}: {error.strerror}", remedy="Run the collection's roles on this host first") from None
 
 
 def _last_line(text: str) -> str:
@@ -200,14 +202,21 @@ def _last_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in lines[-1])[:300] if lines else "no reason given"
 
 
+def _is_askable(password: str) -> bool:
+    """Whether doveadm reads it as it is: one line of UTF-8, which a lone surrogate (from JSON's \\ud800) is not."""
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(password) and not any(char in password for char in "\0\r\n")
+
+
 def _crypt(password: str, setting: str) -> bytes | None:
     """What crypt(3) makes of a password, None where there is no such library (Python 3.13 has no module for it)."""
     library = _libcrypt()
     if library is None:
         return None
-    answer: bytes | None = library.crypt_r(
-        password.encode(), setting.encode(), ctypes.create_string_buffer(_CRYPT_DATA_BYTES)
-    )
+    answer: bytes | None = library.crypt_r(password.encode(), setting.encode(), ctypes.create_string_buffer(_CRYPT_DATA_BYTES))
     return answer or b"*"
 
 
@@ -223,17 +232,15 @@ def _libcrypt() -> ctypes.CDLL | None:
 
 def _logged_in() -> frozenset[str]:
     answer = _run(["doveadm", "who", "-1"])
+    if _does_not_run(answer):
+        return frozenset()
     if answer.returncode != 0:
-        if _means_nobody(answer):
-            return frozenset()
         raise MailError(f"Dovecot does not tell who is logged in: {_last_line(answer.stderr)}")
     return frozenset(line.split()[0].lower() for line in answer.stdout.splitlines() if line.strip())
 
 
-def _means_nobody(answer: subprocess.CompletedProcess[str]) -> bool:
-    return any(
-        words in answer.stderr for words in ("No such file or directory", "Connection refused", "no users kicked")
-    )
+def _does_not_run(answer: subprocess.CompletedProcess[str]) -> bool:
+    return any(reason in answer.stderr for reason in ("No such file or directory", "Connection refused"))
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
