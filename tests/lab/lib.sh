@@ -16,8 +16,8 @@ LAB_SUBNET4=198.51.100.0/24
 LAB_SUBNET6=2001:db8:25::/64
 LAB_PREFIX4=198.51.100.
 LAB_PREFIX6=2001:db8:25::
-LAB_DYNAMIC4=198.51.100.192/26
-LAB_DYNAMIC6=2001:db8:25::f000/116
+# Numbers below are for hosts with a fixed place, see README.md.
+LAB_FIRST_FREE=200
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -84,10 +84,10 @@ has_ipv6() {
 }
 
 ensure_network() {
-    local options=(--disable-dns --subnet "$LAB_SUBNET4" --ip-range "$LAB_DYNAMIC4" --label "$LAB_LABEL=1")
+    local options=(--disable-dns --subnet "$LAB_SUBNET4" --label "$LAB_LABEL=1")
     podman network exists "$LAB_NETWORK" && return 0
     if has_ipv6; then
-        options+=(--ipv6 --subnet "$LAB_SUBNET6" --ip-range "$LAB_DYNAMIC6")
+        options+=(--ipv6 --subnet "$LAB_SUBNET6")
     else
         say "This kernel has no IPv6: the lab network is IPv4 only, and what is tested over IPv6 will fail."
     fi
