@@ -19,6 +19,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls impor
     DIRECTORY,
     explained,
     failure,
+    open_entry,
     rename_without_replacing,
     status_at,
     sync_file_system,
@@ -57,8 +58,6 @@ class Tree:
         self.skipped_ownership = False
         """True once an owner or group would have been set and could not; the caller warns once."""
 
-    # reading
-
     def read(self, path: str) -> bytes | None:
         """The content of a regular file, or None if there is none. Raises MailError for anything else."""
         with self._parent_if_there(path) as place:
@@ -67,15 +66,16 @@ class Tree:
             parent, name = place
             with explained("cannot read", path):
                 try:
-                    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+                    descriptor = open_entry(parent, name, path)
                 except FileNotFoundError:
                     return None
-                except OSError as error:
-                    raise unsuitable(parent, name, path) or failure("cannot read", path, error) from error
-                with os.fdopen(descriptor, "rb") as file:
+                try:
                     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                         raise MailError("is not a regular file", where=path)
-                    return file.read()
+                    with os.fdopen(descriptor, "rb", closefd=False) as file:
+                        return file.read()
+                finally:
+                    os.close(descriptor)
 
     def lstat(self, path: str) -> os.stat_result | None:
         """The status of what stands at `path` itself (of the link, if it is one), or None if nothing does."""
@@ -103,8 +103,6 @@ class Tree:
             yield descriptor, name
         finally:
             os.close(descriptor)
-
-    # changing
 
     def write_files(self, files: Sequence[tuple[str, bytes, Ownership]]) -> None:
         """Put each content in place, in the order given, each by one rename of a complete and durable file.
@@ -151,10 +149,7 @@ class Tree:
     def set_ownership(self, path: str, ownership: Ownership) -> None:
         """Set owner, group and mode of a regular file or directory, never through a link. Raises MailError."""
         with self.parent(path) as (parent, name), explained("cannot set the ownership", path):
-            try:
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-            except OSError as error:
-                raise unsuitable(parent, name, path) or failure("cannot open", path, error) from error
+            descriptor = open_entry(parent, name, path)
             try:
                 info = os.fstat(descriptor)
                 if not (stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)):
@@ -199,8 +194,6 @@ class Tree:
             rename_without_replacing(above, name, new_above, new_name)
             os.fsync(new_above)
             os.fsync(above)
-
-    # the parts
 
     def _walk(self, components: list[str]) -> int:
         try:
@@ -379,7 +372,7 @@ def _refuse_foreign_directory(descriptor: int, info: os.stat_result, path: str, 
 
 
 def _remove_strays(parent: int) -> None:
-    """Remove the temporary files of runs that were killed; those of another living process are left alone."""
+    """Remove the temporary files of runs that were killed, and none of another living process."""
     for name in os.listdir(parent):
         stray = _TEMPORARY.match(name)
         if stray and not _is_other_process(int(stray["pid"])):

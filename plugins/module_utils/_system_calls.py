@@ -61,6 +61,17 @@ def unsuitable(parent: int, name: str, path: str) -> MailError | None:
     return MailError("is not a regular file", where=path)
 
 
+def open_entry(parent: int, name: str, path: str) -> int:
+    """Open a file or directory for reading, never through a link and never waiting (for the writer of a pipe).
+
+    Raises MailError for a link, and OSError otherwise.
+    """
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    except OSError as error:
+        raise unsuitable(parent, name, path) or error from error
+
+
 def sync_file_system(descriptor: int) -> None:
     """Make all of the file system of an open file durable: syncfs(2), or sync(2) where the C library lacks it."""
     if not hasattr(_libc(), "syncfs"):
