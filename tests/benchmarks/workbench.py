@@ -1,0 +1,166 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file tree to work in, declarations of any size, and the whole `ansible-playbook` process with a clock beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+OWNERS = 50
+
+_BCRYPT = "{BLF-CRYPT}$2y$05$" + "abcdefghijklmnopqrstuv" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+_RECAP = re.compile(r"changed=(\d+)\s+unreachable=0\s+failed=0")
+
+# Stands in for the interpreter of the module: runs it, and adds the peak of its resident memory (KiB) to a file.
+_MEASURING_PYTHON = """\
+#!{python} -ES
+import os, resource, subprocess, sys
+code = subprocess.call([{python!r}, *sys.argv[1:]])
+if any("AnsiballZ" in word for word in sys.argv[1:]):
+    with open({log!r}, "a") as log:
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=log)
+sys.exit(code)
+"""
+
+
+class Play(NamedTuple):
+    """A playbook beside this file. takes_variables: it wants the domains as host variables rather than as a file."""
+
+    playbook: str
+    takes_variables: bool = False
+
+
+class Declared(NamedTuple):
+    """The same domains twice: in a JSON file, and as variables of an inventory's host (also JSON)."""
+
+    file: Path
+    inventory: Path
+
+
+class Taken(NamedTuple):
+    """Seconds on the clock, and of processor time in all processes together."""
+
+    seconds: float
+    processor: float
+
+
+class Workbench:
+    """A temporary directory with a tree of a Debian mail host; removed at the end."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="fleetpost-benchmark-"))
+        self.tree = self.directory / "tree"
+        self._memory_log = self.directory / "memory"
+        self._measuring_python = self.directory / "python"
+        self._measuring_python.write_text(_MEASURING_PYTHON.format(python=sys.executable, log=str(self._memory_log)))
+        self._measuring_python.chmod(0o755)
+        (self.directory / "ansible.cfg").write_text("[defaults]\n")
+        self._program = shutil.which("ansible-playbook") or str(Path(sys.executable).with_name("ansible-playbook"))
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        shutil.rmtree(self.directory)
+
+    def reset(self) -> None:
+        """Makes the tree of a host with both servers and the owners, and without any domain."""
+        shutil.rmtree(self.tree, ignore_errors=True)
+        for directory in ("etc/exim4", "etc/dovecot", "usr/lib"):
+            (self.tree / directory).mkdir(parents=True)
+        users = ["root:x:0:0::/root:/bin/sh", "vmail:x:800:800::/var/vmail:/usr/sbin/nologin"]
+        users += [f"{owner(index)}:x:{2000 + index}:{2000 + index}::/home:/bin/sh" for index in range(OWNERS)]
+        files = {
+            "etc/passwd": "\n".join(users),
+            "etc/group": "root:x:0:\nDebian-exim:x:110:\ndovecot:x:111:",
+            "etc/dovecot/dovecot.conf": "",
+            "usr/lib/os-release": "ID=debian",
+        }
+        for name, content in files.items():
+            (self.tree / name).write_text(content + "\n")
+
+    def declare(self, count: int, changed: bool = False) -> Declared:
+        """A declaration of `count` domains; with `changed` one in the middle has another default action."""
+        directory = self.directory / f"{count}{'-changed' if changed else ''}"
+        declared = Declared(directory / "domains.json", directory)
+        if not directory.exists():
+            entries = [_entry(index) for index in range(count)]
+            if changed:
+                entries[count // 2]["default_action"] = "discard"
+            (directory / "host_vars").mkdir(parents=True)
+            (directory / "hosts").write_text("localhost\n")
+            (directory / "host_vars" / "localhost.json").write_text(json.dumps({"benchmark_domains": entries}))
+            declared.file.write_text(json.dumps({"domains": entries}))
+        return declared
+
+    def run(self, play: Play, declared: Declared, check: bool = False, changes: bool | None = None) -> Taken:
+        """How long the whole process of a playbook takes. changes: whether it must say that it changed something."""
+        return self._play(play, declared, sys.executable, check, changes)
+
+    def peak_memory(self, play: Play, declared: Declared) -> float:
+        """The most memory that the module's process holds, in MiB."""
+        self._memory_log.unlink(missing_ok=True)
+        self._play(play, declared, str(self._measuring_python), False, None)
+        return max(int(line) for line in self._memory_log.read_text().split()) / 1024
+
+    def _play(self, play: Play, declared: Declared, python: str, check: bool, changes: bool | None) -> Taken:
+        variables = {
+            "benchmark_tree": str(self.tree),
+            "benchmark_file": str(declared.file),
+            "ansible_python_interpreter": python,
+        }
+        inventory = str(declared.inventory) if play.takes_variables else "localhost,"
+        command = [self._program, "-i", inventory, "-c", "local", "-e", json.dumps(variables)]
+        command += ["--check"] if check else []
+        command.append(str(HERE / play.playbook))
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
+            "ANSIBLE_HOME": str(self.directory / "home"),
+            "ANSIBLE_REMOTE_TMP": str(self.directory / "remote"),
+            "ANSIBLE_LIBRARY": str(HERE / "library"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        began, used = time.perf_counter(), _processor_time()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        taken = Taken(time.perf_counter() - began, _processor_time() - used)
+        recap = _RECAP.search(done.stdout)
+        if done.returncode or not recap or changes not in (None, recap.group(1) != "0"):
+            raise SystemExit(f"{play.playbook} did not do what it should:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        return taken
+
+
+def _processor_time() -> float:
+    """Processor time of all processes that this one started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def owner(index: int) -> str:
+    return f"owner{index % OWNERS:02d}"
+
+
+def _entry(index: int) -> dict[str, object]:
+    return {
+        "name": f"d{index:05d}.example.com",
+        "owner": owner(index),
+        "ip_addresses": [f"192.0.2.{1 + index % 200}"],
+        "default_action": "reject",
+        "mailboxes": [
+            {"name": "info", "password_hash": _BCRYPT, "quota": "1G"},
+            {"name": "sales", "password_hash": _BCRYPT},
+        ],
+    }
