@@ -169,7 +169,8 @@ step_demo() {
     [[ -x tests/lab/demo ]] || die "there is no demo yet: tests/lab/demo"
     install_collection demo
     tests/lab/images
-    ANSIBLE_COLLECTIONS_PATH=$WORK/demo:$COLLECTIONS tests/lab/demo "$@"
+    export ANSIBLE_COLLECTIONS_PATH=$WORK/demo:$COLLECTIONS ANSIBLE_PIPELINING=1 ANSIBLE_DISPLAY_SKIPPED_HOSTS=0
+    tests/lab/demo "$@"
 }
 
 step_clean() {
