@@ -117,9 +117,11 @@ def _write_holder(descriptor: int, path: str) -> None:
 
 def _busy(descriptor: int, path: str, timeout: float) -> MailError:
     holder = os.pread(descriptor, 1024, 0).decode(errors="replace").strip()
-    if not holder:
-        pids = _flock_pids(os.fstat(descriptor).st_ino)
-        holder = ", ".join(f"pid {pid} ({_command(pid)})" for pid in pids) or "a process that cannot be seen from here"
+    pids = _flock_pids(os.fstat(descriptor).st_ino)
+    # A killed run leaves its name in the file, and check runs, which may hold the lock now, write none.
+    if pids and not any(holder.startswith(f"pid {pid} ") for pid in pids):
+        holder = ", ".join(f"pid {pid} ({_command(pid)})" for pid in pids)
+    holder = holder or "a process that cannot be seen from here"
     return MailError(
         f"another run on this host holds the lock, and held it for the {timeout:g} s this one waited: {holder}",
         where=path,
@@ -128,7 +130,7 @@ def _busy(descriptor: int, path: str, timeout: float) -> MailError:
 
 
 def _flock_pids(inode: int) -> list[int]:
-    """Who holds a lock on the file, by /proc/locks; check runs write nothing into the file."""
+    """Who holds a lock on the file, as far as /proc/locks shows it."""
     try:
         with open("/proc/locks", encoding="ascii") as file:
             fields = [line.split() for line in file]
