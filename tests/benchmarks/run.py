@@ -26,10 +26,7 @@ from typing import NamedTuple
 
 from workbench import Play, Taken, Workbench
 
-GOAL_UNCHANGED_RATIO = 2.5
-GOAL_UNCHANGED_LIST = 12.0
-GOAL_ONE_CHANGED = 0.3
-GOAL_MEMORY = 120.0
+CLOCKS = (0, 1)  # seconds on the clock, processor seconds
 
 NO_OP_SRC = "src: a module that does nothing"
 NO_OP_LIST = "domains: a module that does nothing"
@@ -144,58 +141,69 @@ def _case_table(times: Times, extent: Extent) -> Iterator[str]:
         for size in extent.sizes:
             seconds = [taken.seconds for taken in times[case, size]]
             shown = f"{median(seconds):.2f} ({min(seconds):.2f}-{max(seconds):.2f})"
-            processor = median(taken.processor for taken in times[case, size])
+            processor = _median(times, case, size, 1)
             cells.append(f"{shown:>22}{processor:>7.2f}{_ratio(times, case, size):>9.2f}{_above_no_op(times, case, size):>11.2f}")
         yield f"{case:38}" + "".join(cells)
     yield "cpu: processor seconds of all processes. x no-op: against the module that does nothing with the same declaration."
     yield "ms/domain: the time above that module, for each domain."
 
 
-def _seconds(times: Times, case: str, size: int) -> float:
-    return median(taken.seconds for taken in times[case, size])
+def _median(times: Times, case: str, size: int, clock: int = 0) -> float:
+    """The median of seconds on the clock, or with clock=1 of processor seconds."""
+    return median(taken[clock] for taken in times[case, size])
 
 
 def _no_op_of(case: str) -> str:
     return NO_OP_SRC if case.startswith("src") else NO_OP_LIST
 
 
-def _ratio(times: Times, case: str, size: int) -> float:
-    return _seconds(times, case, size) / _seconds(times, _no_op_of(case), size)
+def _ratio(times: Times, case: str, size: int, clock: int = 0) -> float:
+    return _median(times, case, size, clock) / _median(times, _no_op_of(case), size, clock)
 
 
-def _above_no_op(times: Times, case: str, size: int) -> float:
-    return (_seconds(times, case, size) - _seconds(times, _no_op_of(case), size)) / size * 1000
+def _above_no_op(times: Times, case: str, size: int, clock: int = 0) -> float:
+    return (_median(times, case, size, clock) - _median(times, _no_op_of(case), size, clock)) / size * 1000
 
 
 def _loop_table(times: Times, extent: Extent) -> Iterator[str]:
     count = extent.loop_items
     yield f"{'fresh, seconds':38}{count:>12,}" + "".join(f"{size:>12,} *" for size in extent.sizes)
     for label in LOOPS:
-        seconds = _seconds(times, label, count)
+        seconds = _median(times, label, count)
         extrapolated = "".join(f"{seconds / count * size:>12,.0f} *" for size in extent.sizes)
         yield f"{label:38}{seconds:>12.1f}{extrapolated}"
-    measured = "".join(f"{_seconds(times, 'src: fresh', size):>12,.1f}  " for size in extent.sizes)
+    measured = "".join(f"{_median(times, 'src: fresh', size):>12,.1f}  " for size in extent.sizes)
     yield f"{'mail_domains by src, with mailboxes':38}{'':12}{measured}"
     yield f"* extrapolated from {count} items"
 
 
 def _goals(times: Times, memory: dict[str, float], extent: Extent) -> Iterator[str]:
     small, large = extent.sizes[0], extent.sizes[-1]
-
-    per_domain = _above_no_op(times, UNCHANGED_SRC, small), _above_no_op(times, UNCHANGED_SRC, large)
-    more = _seconds(times, CHANGED_SRC, large) - _seconds(times, UNCHANGED_SRC, large)
+    yield f"{f'goals at 10,000 domains, here {large:,}':38}{'at most':>12}{'clock':>12}{'cpu':>12}"
+    for label, measured, goals, unit in (
+        ("unchanged by src", [_ratio(times, UNCHANGED_SRC, large, clock) for clock in CLOCKS], [2.5] * 2, "times the no-op"),
+        ("unchanged by domains", [_median(times, UNCHANGED_LIST, large, clock) for clock in CLOCKS], [12.0] * 2, "s"),
+        ("one changed", [_more(times, CHANGED_SRC, UNCHANGED_SRC, large, clock) for clock in CLOCKS], [0.3] * 2, "s more than unchanged"),
+        (
+            "a domain, unchanged by src",
+            [_above_no_op(times, UNCHANGED_SRC, large, clock) for clock in CLOCKS],
+            [_above_no_op(times, UNCHANGED_SRC, small, clock) for clock in CLOCKS],
+            f"ms above the no-op (at most: as at {small:,})",
+        ),
+    ):
+        results = "".join(f"{value:>12.2f}" for value in measured)
+        yield f"{label:38}{goals[0]:>12.2f}{results}  {_verdict(measured[0], goals[0])}  {unit}"
     peak = max(memory.values())
     peaks = ", ".join(f"{what} {value:.0f}" for what, value in memory.items())
-    rows = (
-        ("unchanged by src", _ratio(times, UNCHANGED_SRC, large), GOAL_UNCHANGED_RATIO, "times the no-op"),
-        ("unchanged by domains", _seconds(times, UNCHANGED_LIST, large), GOAL_UNCHANGED_LIST, "s"),
-        ("one changed, more than unchanged", more, GOAL_ONE_CHANGED, "s"),
-        ("unchanged by src, a domain", per_domain[1], per_domain[0], f"ms (goal: as at {small:,})"),
-        ("peak memory of the module", peak, GOAL_MEMORY, f"MiB ({peaks})"),
-    )
-    yield f"{f'goals at 10,000 domains, here {large:,}':38}{'measured':>12}{'at most':>12}"
-    for label, value, goal, unit in rows:
-        yield f"{label:38}{value:>12.2f}{goal:>12.2f}  {'met    ' if value <= goal else 'not met'}  {unit}"
+    yield f"{'peak memory of the module':38}{120:>12.2f}{peak:>12.2f}{'':12}  {_verdict(peak, 120.0)}  MiB ({peaks})"
+
+
+def _more(times: Times, case: str, than: str, size: int, clock: int) -> float:
+    return _median(times, case, size, clock) - _median(times, than, size, clock)
+
+
+def _verdict(measured: float, goal: float) -> str:
+    return "met    " if measured <= goal else "not met"
 
 
 def _say(text: str) -> None:
