@@ -15,17 +15,19 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._idna import a_label, is_a_label
+
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{4,253}}\Z)(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}\Z")
 _LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_'-]|\.(?!\.))*(?<!\.)\Z")
 _EXTERNAL_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_'+=~*&-]+(?:\.[A-Za-z0-9_'+=~*&-]+)*\Z")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
-_QUOTA = re.compile(r"([1-9][0-9]{0,14}) ?([KMGT]?)(?:I?B)?\Z")
-_SCHEMED_HASH = re.compile(r"\{([A-Za-z0-9.-]+)\}([!-9;-~]+)\Z")
-_CRYPT_HASH = re.compile(r"\$[0-9a-z-]+\$[!-9;-~]+\Z")
+_QUOTA = re.compile(r"([1-9][0-9]{0,14}) ?([KMGT])(?:I?B)?\Z")
+_SCHEMED_HASH = re.compile(r"\{([A-Za-z0-9.-]+)\}([\"-9;-z|~][!-9;-z|~]*)\Z")
+_CRYPT_HASH = re.compile(r"\$[0-9a-z-]+\$[!-9;-z|~]+\Z")
 
-# PVALID of IDNA 2008 for the scripts people register: letters, marks and digits (RFC 5892 section 2.1).
-_IDNA_CATEGORIES = {"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"}
+# Servers count bytes in 64 bits, with a sign.
+_LARGEST_QUOTA = 2**63 - 1
 
 # Special-use names: RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476.
 _RESERVED_SUFFIXES = {"localhost", "localdomain", "local", "invalid", "onion", "arpa", "alt", "internal"}
@@ -42,12 +44,12 @@ def domain_name(text: str) -> str:
         return text
     name = text.lower()
     if not name.isascii():
-        name = ".".join(_a_label(label) for label in unicodedata.normalize("NFC", name).split("."))
+        name = ".".join(a_label(label) for label in unicodedata.normalize("NFC", name).split("."))
     if not _DOMAIN.match(name):
         raise ValueError(f"{printable(text)} is not a domain name{_domain_reason(name)}")
     for label in name.split("."):
-        if label[2:4] == "--":
-            _check_a_label(label)
+        if label[2:4] == "--" and not is_a_label(label):
+            raise ValueError(f"{printable(label)} is not a valid A-label (IDNA 2008)")
     return name
 
 
@@ -66,30 +68,6 @@ def _domain_reason(name: str) -> str:
     return ""
 
 
-def _a_label(label: str) -> str:
-    if label.isascii():
-        return label
-    for character in label:
-        if not (character.isascii() or unicodedata.category(character) in _IDNA_CATEGORIES):
-            raise ValueError(f"{printable(label)} holds {printable(character)}, which no domain name may hold (IDNA 2008)")
-    if unicodedata.category(label[0]).startswith("M"):
-        raise ValueError(f"{printable(label)} begins with a combining mark, which no domain name may (IDNA 2008)")
-    return "xn--" + label.encode("punycode").decode("ascii")
-
-
-def _check_a_label(label: str) -> None:
-    """An xn-- label must be what its own U-label encodes to (RFC 5891 section 5.4)."""
-    wrong = ValueError(f"{printable(label)} is not a valid A-label (IDNA 2008)")
-    if not label.startswith("xn--"):
-        raise wrong
-    try:
-        decoded = label[4:].encode("ascii").decode("punycode")
-    except (UnicodeError, ValueError):
-        raise wrong from None
-    if decoded.isascii() or decoded != unicodedata.normalize("NFC", decoded.lower()) or _a_label(decoded) != label:
-        raise wrong
-
-
 def is_reserved(domain: str) -> bool:
     """Whether a name is set aside by an RFC for another use, so that it can never be a mail domain."""
     return domain.rpartition(".")[2] in _RESERVED_SUFFIXES
@@ -102,7 +80,7 @@ def local_part(text: str) -> str:
     to the sender (plus-addressing), so no address is declared with one.
     """
     name = text.lower()
-    if _LOCAL_PART.match(name):
+    if text.isascii() and _LOCAL_PART.match(name):
         return name
     if "+" in name:
         raise ValueError(f"{printable(text)} holds a +: mail to NAME+ANYTHING goes to NAME, so declare NAME")
@@ -144,19 +122,25 @@ def ip_address(text: str) -> str:
         found = ipaddress.ip_address(text)
     except ValueError:
         raise ValueError(f"{printable(text)} is not an IPv4 or IPv6 address") from None
-    if found.is_unspecified or found.is_multicast or "%" in text:
+    mapped = isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped
+    if found.is_unspecified or found.is_multicast or mapped or "%" in text:
         raise ValueError(f"{printable(text)} cannot be a sending address")
     return str(found)
 
 
 def quota(text: str) -> str:
-    """A size as ``500M`` or ``2G`` (binary units K, M, G, T); ``0`` and ``none`` mean no limit, stored as an empty string."""
+    """A size as ``500M`` or ``2G`` (binary units K, M, G, T); ``0`` and ``none`` mean no limit, stored as an empty string.
+
+    A number without a unit is refused: Dovecot 2.3 takes it for kilobytes and 2.4 for bytes.
+    """
     written = text.strip().upper()
     if written in ("0", "NONE", "UNLIMITED", ""):
         return ""
-    found = _QUOTA.match(written)
+    found = _QUOTA.match(written) if text.isascii() else None
     if not found:
         raise ValueError(f"{printable(text)} is not a quota: write a whole number and K, M, G or T, such as 500M or 2G")
+    if int(found.group(1)) << 10 * ("KMGT".index(found.group(2)) + 1) > _LARGEST_QUOTA:
+        raise ValueError(f"{printable(text)} is more than any server can count (8 EiB)")
     return found.group(1) + found.group(2)
 
 
@@ -173,6 +157,8 @@ def password_hash(text: str) -> str:
         return "{CRYPT}" + text
     found = _SCHEMED_HASH.match(text)
     if not found:
+        if "}!" in text:
+            raise ValueError("this hash is locked by its !: write it without, and enabled: false")
         raise ValueError("this is not a password hash: write {SCHEME}hash as `doveadm pw` prints it")
     if found.group(1).upper().partition(".")[0] in _PLAIN_SCHEMES:
         raise ValueError(f"the scheme {found.group(1)} keeps the password readable; hash it with `doveadm pw -s BLF-CRYPT`")
