@@ -48,7 +48,6 @@ ADDRESSES_HEADER = """\
 _DOMAIN_FIELDS = ("owner", "enabled", "disabled", "action", "to")
 _ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders")
 _REMOVAL_FIELDS = ("was", "removed", "since", "archive")
-_OURS = frozenset(_DOMAIN_FIELDS + _ADDRESS_FIELDS + _REMOVAL_FIELDS)
 
 
 def read_domains(domains: Table, domainips: Table, path: str) -> dict[str, Domain]:
@@ -57,19 +56,24 @@ def read_domains(domains: Table, domainips: Table, path: str) -> dict[str, Domai
     for key, value in domains.values.items():
         if not is_domain(key):
             continue
-        where = f"{path}: {key}"
-        fields = parse_fields(value, where)
-        found[key] = Domain(
-            key,
-            fields.get("owner", DEFAULT_OWNER),
-            _enabled(fields, where),
-            _one_of(fields, "disabled", DISABLED_ACTIONS, where),
-            _one_of(fields, "action", DEFAULT_ACTIONS, where),
-            fields.get("to", ""),
-            _addresses_of(domainips.values.get(key, "")),
-            _removal(fields, where) if fields.get("enabled") == "removing" else None,
-        )
+        try:
+            found[key] = _read_domain(key, parse_fields(value), domainips.values.get(key, ""))
+        except MailError as error:
+            raise domains.misread(key, path, error) from None
     return found
+
+
+def _read_domain(name: str, fields: Mapping[str, str], ip_addresses: str) -> Domain:
+    return Domain(
+        name,
+        fields.get("owner", DEFAULT_OWNER),
+        _enabled(fields),
+        _one_of(fields, "disabled", DISABLED_ACTIONS),
+        _one_of(fields, "action", DEFAULT_ACTIONS),
+        fields.get("to", ""),
+        _addresses_of(ip_addresses),
+        _removal(fields) if fields.get("enabled") == "removing" else None,
+    )
 
 
 def is_domain(key: str) -> bool:
@@ -83,57 +87,65 @@ def _addresses_of(value: str) -> tuple[str, ...]:
     return tuple(part for part in value.replace(";", " ").split() if part) if value else ()
 
 
-def _enabled(fields: Mapping[str, str], where: str) -> bool:
+def _enabled(fields: Mapping[str, str]) -> bool:
     value = fields.get("enabled", "yes")
     if value not in ("yes", "no", "removing"):
-        raise _wrong_value("enabled", value, ("yes", "no", "removing"), where)
+        raise _wrong_value("enabled", value, ("yes", "no", "removing"))
     return value == "yes"
 
 
-def _one_of(fields: Mapping[str, str], key: str, allowed: tuple[str, ...], where: str) -> str:
+def _one_of(fields: Mapping[str, str], key: str, allowed: tuple[str, ...]) -> str:
     value = fields.get(key, allowed[0])
     if value not in allowed:
-        raise _wrong_value(key, value, allowed, where)
+        raise _wrong_value(key, value, allowed)
     return value
 
 
-def _removal(fields: Mapping[str, str], where: str) -> Removal:
+def _removal(fields: Mapping[str, str]) -> Removal:
     return Removal(
-        _one_of(fields, "removed", REMOVED_MAIL, where),
+        _one_of(fields, "removed", REMOVED_MAIL),
         fields.get("since", "19700101T000000Z"),
         fields.get("was", "yes") != "no",
         fields.get("archive", DEFAULT_ARCHIVE_DIR),
     )
 
 
-def _wrong_value(key: str, value: str, allowed: tuple[str, ...], where: str) -> MailError:
-    return MailError(f"{key}={value[:40]} is none of {', '.join(allowed)}", where=where, remedy="Mend the line; nothing was changed")
+def _wrong_value(key: str, value: str, allowed: tuple[str, ...]) -> MailError:
+    return MailError(f"{key}={value[:40]} is none of {', '.join(allowed)}", remedy="Mend the line; nothing was changed")
 
 
 def read_addresses(table: Table, path: str) -> dict[str, Address]:
-    """The addresses of the table. Raises MailError for a kind or a value that this version does not know."""
+    """The addresses of the table. A line whose key is no address of ours is kept and not read.
+
+    Raises MailError with file and line number for a kind or a value that this version does not know.
+    """
     found: dict[str, Address] = {}
     for address, value in table.values.items():
-        if "@" not in address:
+        if not _names.is_local_part(address.rpartition("@")[0]):
             continue
-        kind, _space, rest = value.partition(" ")
-        where = f"{path}: {address}"
-        fields = parse_fields(rest, where) if rest else {}
-        reader = _READERS.get(kind)
-        if not reader:
-            raise _wrong_value("kind", kind, tuple(_READERS), where)
-        found[address] = reader(address, fields, where)
+        try:
+            found[address] = _read_address(address, value)
+        except MailError as error:
+            raise table.misread(address, path, error) from None
     return found
 
 
-def _read_mailbox(address: str, fields: Mapping[str, str], where: str) -> Mailbox:
+def _read_address(address: str, value: str) -> Address:
+    kind, _space, rest = value.partition(" ")
+    reader = _READERS.get(kind)
+    if not reader:
+        raise _wrong_value("kind", kind, tuple(_READERS))
+    return reader(address, parse_fields(rest) if rest else {})
+
+
+def _read_mailbox(address: str, fields: Mapping[str, str]) -> Mailbox:
     if not fields:
         return Mailbox(address)
     removing = fields.get("enabled") == "removing"
-    removal = _removal(fields, where) if removing else None
+    removal = _removal(fields) if removing else None
     return Mailbox(
         address,
-        _enabled(fields, where),
+        _enabled(fields),
         fields.get("quota", ""),
         _list(fields.get("forward")),
         fields.get("keep", "yes") != "no",
@@ -142,10 +154,10 @@ def _read_mailbox(address: str, fields: Mapping[str, str], where: str) -> Mailbo
     )
 
 
-def _read_alias(address: str, fields: Mapping[str, str], where: str) -> Alias:
+def _read_alias(address: str, fields: Mapping[str, str]) -> Alias:
     if "since" not in fields:
         return Alias(address, fields.get("to", ""))
-    removal = _removal(fields, where)
+    removal = _removal(fields)
     return Alias(
         address,
         fields.get("to", ""),
@@ -154,9 +166,9 @@ def _read_alias(address: str, fields: Mapping[str, str], where: str) -> Alias:
     )
 
 
-def _read_forward(address: str, fields: Mapping[str, str], where: str) -> Forward:
-    removal = _removal(fields, where) if fields.get("enabled") == "removing" else None
-    return Forward(address, _list(fields.get("to")), _enabled(fields, where), removal)
+def _read_forward(address: str, fields: Mapping[str, str]) -> Forward:
+    removal = _removal(fields) if fields.get("enabled") == "removing" else None
+    return Forward(address, _list(fields.get("to")), _enabled(fields), removal)
 
 
 _READERS: dict[str, Callable[[str, Mapping[str, str], str], Address]] = {
@@ -183,7 +195,7 @@ def domain_value(domain: Domain, current: str | None) -> str:
         fields["to"] = domain.forward_to
     if domain.removal:
         fields.update(_removal_fields(domain.removal))
-    return render_fields(_with_unknown(fields, current))
+    return render_fields(_with_unknown(fields, current, _DOMAIN_FIELDS))
 
 
 def domainips_value(domain: Domain) -> str | None:
@@ -203,7 +215,8 @@ def address_value(address: Address, current: str | None) -> str:
     if address.removal:
         fields = {**_removal_fields(address.removal), **fields, "enabled": "removing"}
     current_kind, _space, rest = (current or "").partition(" ")
-    shown = _with_unknown({key: value for key, value in fields.items() if value}, rest if current_kind == kind else None)
+    said = {key: value for key, value in fields.items() if value}
+    shown = _with_unknown(said, rest if current_kind == kind else None, _ADDRESS_FIELDS)
     return f"{kind} {render_fields(shown)}".rstrip()
 
 
@@ -224,8 +237,8 @@ def _removal_fields(removal: Removal) -> dict[str, str]:
     return fields
 
 
-def _with_unknown(fields: dict[str, str], current: str | None) -> dict[str, str]:
+def _with_unknown(fields: dict[str, str], current: str | None, known: tuple[str, ...]) -> dict[str, str]:
     if not current:
         return fields
-    kept = {key: value for key, value in parse_fields(current, "").items() if key not in _OURS}
+    kept = {key: value for key, value in parse_fields(current).items() if key not in known + _REMOVAL_FIELDS}
     return {**fields, **kept}

@@ -90,6 +90,11 @@ def local_part(text: str) -> str:
     )
 
 
+def is_local_part(text: str) -> bool:
+    """Whether a text is the stored form of a local part."""
+    return _LOCAL_PART.match(text) is not None
+
+
 def address(text: str) -> str:
     """The stored form of an address of this host: lower-case local part, domain as A-label."""
     local, at, domain = text.rpartition("@")

@@ -21,7 +21,7 @@ FORMAT = 1
 _HEADER = re.compile(r"# fleetpost\.mail table (\S+) format (\d+)\s*\Z")
 _KEY = re.compile(r'(?:"((?:[^"\\\n]|\\.)+)"|([^\s:"#][^\s:"]*))\s*:(?:[ \t]+|\Z)(.*)\Z')
 _PASSWD = re.compile(r"([^\s:#]+):(.*)\Z")
-_FIELD = re.compile(r'\s*([A-Za-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^\s"]\S*|)(?=\s|\Z)')
+_FIELD = re.compile(r'\s*([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s"]\S*|)(?=\s|\Z)')
 _QUOTE_NEEDED = re.compile(r'[\s;"\\]')
 
 
@@ -49,6 +49,13 @@ class Table(NamedTuple):
         """An entry in canonical form, without its line end."""
         shown = f'"{key}"' if self.separator == ": " and ":" in key else key
         return f"{shown}{self.separator}{value}".rstrip()
+
+    def misread(self, key: str, path: str, error: MailError) -> MailError:
+        """The error of a value that is not understood, with the file and the line it stands in."""
+        reader = _Reader(path, self.separator)
+        for number, line in enumerate(_lines(self.source or ""), start=1):
+            reader.take(number, line)
+        return MailError(error.message, f"{path}:{reader.numbers[key]}", error.remedy)
 
     def with_values(self, changes: Mapping[str, str | None]) -> str:
         """The text of the table after `changes` (key -> new value, None removes the line), lines sorted by key."""
@@ -84,12 +91,20 @@ def parse_table(name: str, path: str, source: bytes | None, header: str, separat
     if source is None:
         return Table(name, separator, {}, {}, {}, header, "", None)
     text = source.decode("utf-8", "surrogateescape")
-    lines = text.splitlines(keepends=True) if "\r" not in text and "\x0b" not in text else re.findall(r"[^\n]*\n|[^\n]+", text)
+    lines = _lines(text)
     _check_format(name, path, lines)
     reader = _Reader(path, separator)
     for number, line in enumerate(lines, start=1):
         reader.take(number, line)
     return Table(name, separator, reader.values, reader.leading, reader.verbatim, reader.head, "".join(reader.pending), text)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as servers see them: only a line feed ends one. The last one gets its line feed if it has none."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    if text.endswith("\n") or not text:
+        lines.pop()
+    return lines
 
 
 def _check_format(name: str, path: str, lines: list[str]) -> None:
@@ -114,14 +129,14 @@ class _Reader:
         self.verbatim: dict[str, str] = {}
         self.head = ""
         self.pending: list[str] = []
-        self._numbers: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}
         self._last = ""
 
     def take(self, number: int, line: str) -> None:
         first = line[0]
         if first in "#\n":
             self._comment(number, line)
-        elif first in " \t":
+        elif first in " \t\r\v\f":
             self._continuation(number, line)
         else:
             self._entry(number, line)
@@ -149,15 +164,15 @@ class _Reader:
     def _entry(self, number: int, line: str) -> None:
         key, value = self._split(number, line)
         if key in self.values:
-            raise self._broken(number, f"{key} stands twice (first in line {self._numbers[key]}); servers use the first")
+            raise self._broken(number, f"{key} stands twice (first in line {self.numbers[key]}); servers use the first")
         self.values[key] = value
-        self._numbers[key] = number
+        self.numbers[key] = number
         self._last = key
         if self.pending:
             self.leading[key] = "".join(self.pending)
             self.pending.clear()
         if line != self._canonical(key):
-            self.verbatim[key] = line if line.endswith("\n") else line + "\n"
+            self.verbatim[key] = line
 
     def _canonical(self, key: str) -> str:
         return f"{key}{self.separator}{self.values[key]}\n"
@@ -172,7 +187,7 @@ class _Reader:
             return entry.group(1).lower(), entry.group(2)
         if '"' not in line:
             key, separator, value = line.partition(": ")
-            if separator and " " not in key and "\t" not in key and ":" not in key:
+            if key and separator and " " not in key and "\t" not in key and ":" not in key:
                 return key.lower(), value.strip()
         found = _KEY.match(line.rstrip())
         if not found:
@@ -187,38 +202,38 @@ class _Reader:
         )
 
 
-def parse_fields(text: str, where: str) -> dict[str, str]:
-    """The ``key=value`` fields of a value, quotes removed, in their order. Raises MailError at `where` when it is not such."""
+def parse_fields(text: str) -> dict[str, str]:
+    """The ``key=value`` fields of a value, quotes removed, in their order. Raises MailError when it is not such."""
     if '"' not in text:
         parts = text.split()
         fields = {}
         for part in parts:
             key, equals, value = part.partition("=")
             if not equals or not key or key in fields:
-                raise _wrong_field(part, where, doubled=key in fields)
+                raise _wrong_field(part, doubled=key in fields)
             fields[key] = value
         return fields
-    return _parse_quoted_fields(text, where)
+    return _parse_quoted_fields(text)
 
 
-def _parse_quoted_fields(text: str, where: str) -> dict[str, str]:
+def _parse_quoted_fields(text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     position = 0
     end = len(text.rstrip())
     while position < end:
         found = _FIELD.match(text, position)
         if not found or found.group(1) in fields:
-            raise _wrong_field(text[position:].strip(), where, doubled=found is not None)
+            raise _wrong_field(text[position:].strip(), doubled=found is not None)
         value = found.group(2)
         fields[found.group(1)] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
         position = found.end()
     return fields
 
 
-def _wrong_field(part: str, where: str, doubled: bool) -> MailError:
+def _wrong_field(part: str, doubled: bool) -> MailError:
     shown = part if len(part) <= 60 else part[:57] + "..."
     why = f"{shown!r} repeats a field" if doubled else f"{shown!r} is not a field of the form key=value"
-    return MailError(f"this line cannot be read: {why}", where=where, remedy="Mend or remove the line; nothing was changed")
+    return MailError(f"this line cannot be read: {why}", remedy="Mend or remove the line; nothing was changed")
 
 
 def render_fields(fields: Mapping[str, str]) -> str:
