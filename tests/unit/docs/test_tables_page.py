@@ -1,0 +1,203 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/tables.md says what the parser does: its examples are read and written back, its fields are all there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Account,
+    Alias,
+    Domain,
+    Forward,
+    Mailbox,
+    Removal,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_fields, parse_table
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "tables.md").read_text(encoding="utf-8")
+HEADERS = {
+    "domains": _exim.DOMAINS_HEADER,
+    "domainips": _exim.DOMAINIPS_HEADER,
+    "addresses": _exim.ADDRESSES_HEADER,
+    "users": _dovecot.USERS_HEADER,
+    "disabled_domains": _dovecot.DISABLED_DOMAINS_HEADER,
+}
+REMOVAL = Removal("archive", "20261123T040000Z", False, "/srv/archive")
+TOMBSTONE = {"was", "removed", "since", "archive"}
+
+
+class Example(NamedTuple):
+    table: str
+    text: str
+
+
+def _examples(kind: str = "") -> list[Example]:
+    found = re.findall(r"^```text (\w+)( \w+)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [Example(table, text) for table, word, text in found if word.strip() == kind]
+
+
+def _read(table: str, text: str) -> Table:
+    separator = ":" if table in ("users", "disabled_domains") else ": "
+    return parse_table(table, f"/etc/{table}", text.encode(), "", separator)
+
+
+def _understand(table: Table) -> None:
+    """Reads what the entries mean."""
+    empty = _read("domainips", "")
+    if table.name == "domains":
+        _exim.read_domains(table, empty, "/etc/domains")
+    elif table.name == "addresses":
+        _exim.read_addresses(table, "/etc/addresses")
+    elif table.name == "users":
+        _dovecot.read_hashes(table)
+
+
+def _fields_after(heading: str) -> dict[str, str]:
+    """Field -> default of the first table of fields below a heading or sentence of the page."""
+    rows = PAGE[PAGE.index(f"\n{heading}\n") :].split("| field |")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    return {cell[0].strip("` "): cell[2].strip("`") for cell in cells}
+
+
+@pytest.mark.parametrize("example", _examples(), ids=lambda example: f"{example.table}: {example.text[:50]}")
+def test_an_example_is_read_and_written_back_as_it_stands(example: Example) -> None:
+    table = _read(example.table, example.text)
+    _understand(table)
+    assert table.with_values({}) == example.text
+
+
+def test_every_table_has_an_example() -> None:
+    assert {example.table for example in _examples()} == {*HEADERS, "heloips"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (example.table, line)
+        for example in _examples()
+        for line in example.text.splitlines()
+        if example.table in ("domains", "addresses") and not line.startswith("#") and ":   " not in line and line
+    ],
+    ids=str,
+)
+def test_a_value_in_an_example_is_how_the_modules_write_it(value: tuple[str, str]) -> None:
+    table = _read(value[0], value[1])
+    ((key, text),) = table.values.items()
+    if value[0] == "domains":
+        domain = _exim.read_domains(table, _read("domainips", ""), "")[key]
+        assert _exim.domain_value(domain, text) == text
+    else:
+        address = _exim.read_addresses(table, "")[key]
+        assert _exim.address_value(address, text) == text
+
+
+def test_the_logins_in_the_examples_are_how_the_modules_write_them() -> None:
+    addresses = _exim.read_addresses(_read("addresses", _example("addresses")), "")
+    users = _read("users", _example("users"))
+    hashes = _dovecot.read_hashes(users)
+    for name, value in users.values.items():
+        mailbox = addresses[name]
+        assert isinstance(mailbox, Mailbox)
+        assert _dovecot.user_value(mailbox, hashes[name], Account(1001, 1001), DEBIAN.mailbox_tree(name), "2.4", None) == value
+
+
+def test_the_quota_field_of_each_version_of_dovecot_is_on_the_page() -> None:
+    for version in ("2.3", "2.4"):
+        value = _dovecot.user_value(Mailbox("info@example.com", quota="1G"), "{X}y", Account(1, 1), "/h", version, None)
+        assert f"`{value.split('::')[2]}`" in PAGE
+
+
+def _example(table: str) -> str:
+    """The example in the section of a table."""
+    section = PAGE[PAGE.index(f"\n## {table}\n") :]
+    found = re.search(rf"^```text {table}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert found
+    return found.group(1)
+
+
+@pytest.mark.parametrize("line", [(example.table, line) for example in _examples("broken") for line in example.text.splitlines()], ids=str)
+def test_a_broken_line_stops_with_file_and_line(line: tuple[str, str]) -> None:
+    with pytest.raises(MailError) as error:
+        _understand(_read(line[0], f"# a comment\n{line[1]}\n"))
+    assert error.value.where == f"/etc/{line[0]}:2"
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_the_first_line_names_table_and_format(name: str) -> None:
+    assert HEADERS[name].startswith(f"# fleetpost.mail table {name} format 1\n")
+    with pytest.raises(MailError, match="format 2"):
+        _read(name, f"# fleetpost.mail table {name} format 2\n")
+
+
+def test_a_file_without_the_first_line_is_read() -> None:
+    assert _read("domains", "example.com: owner=alice\n").values == {"example.com": "owner=alice"}
+
+
+FULL_DOMAIN = Domain("a.test", "alice", False, "defer", "forward_to_domain", "b.test", removal=REMOVAL)
+FULL_ADDRESSES = {
+    "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL),
+    "alias": Alias("x@a.test", "y@a.test", None, REMOVAL),
+    "forward": Forward("x@a.test", ("y@b.test",), False, REMOVAL),
+}
+
+
+def test_the_fields_of_a_domain_are_those_the_modules_write() -> None:
+    written = parse_fields(_exim.domain_value(FULL_DOMAIN, None))
+    assert written.keys() == _fields_after("Fields of `domains`:").keys() | TOMBSTONE
+
+
+@pytest.mark.parametrize("kind", FULL_ADDRESSES)
+def test_the_fields_of_an_address_are_those_the_modules_write(kind: str) -> None:
+    found, _space, fields = _exim.address_value(FULL_ADDRESSES[kind], None).partition(" ")
+    assert found == kind
+    assert parse_fields(fields).keys() == _fields_after(f"### {kind}").keys() | TOMBSTONE
+
+
+def test_the_fields_of_a_tombstone_are_on_the_page() -> None:
+    assert _fields_after("Fields of a tombstone, besides `enabled=removing`:").keys() == TOMBSTONE
+
+
+def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
+    domain = _exim.read_domains(_read("domains", "a.test: colour=blue\n"), _read("domainips", ""), "")["a.test"]
+    assert _exim.domain_value(domain, "colour=blue").endswith(" colour=blue")
+    assert _exim.address_value(Mailbox("x@a.test"), "mailbox colour=blue") == "mailbox colour=blue"
+
+
+@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action"])
+def test_a_default_on_the_page_is_what_an_absent_field_of_a_domain_means(field: str) -> None:
+    default = _fields_after("Fields of `domains`:")[field]
+    assert _domain("") == _domain(f"{field}={default}")
+
+
+@pytest.mark.parametrize("field", ["enabled", "keep"])
+def test_a_default_on_the_page_is_what_an_absent_field_of_a_mailbox_means(field: str) -> None:
+    default = _fields_after("### mailbox")[field]
+    assert _mailbox("forward=y@b.test") == _mailbox(f"forward=y@b.test {field}={default}")
+
+
+@pytest.mark.parametrize("field", ["was", "removed", "archive"])
+def test_a_default_on_the_page_is_what_an_absent_field_of_a_tombstone_means(field: str) -> None:
+    default = _fields_after("Fields of a tombstone, besides `enabled=removing`:")[field]
+    tombstone = "enabled=removing since=20261123T040000Z"
+    assert _domain(tombstone) == _domain(f"{tombstone} {field}={default}")
+
+
+def _domain(fields: str) -> Domain:
+    return _exim.read_domains(_read("domains", f"a.test: {fields}\n"), _read("domainips", ""), "")["a.test"]
+
+
+def _mailbox(fields: str) -> object:
+    return _exim.read_addresses(_read("addresses", f"x@a.test: mailbox {fields}\n"), "")["x@a.test"]
+
+
+def test_a_key_with_a_colon_is_quoted() -> None:
+    assert _read("heloips", "").line("2001:db8::10", "mail1.example.com") in PAGE
