@@ -120,7 +120,7 @@ class _Reader:
     def domain(self, entry: Entry, prefix: str) -> str | None:
         """One domain entry whose types are right; `prefix` is its option path with a dot."""
         where = f"{prefix}name"
-        name = self.convert(_names.domain_name, entry.get("name") or entry.get("domain"), where)
+        name = self.convert(_names.domain_name, entry.get("name") or entry.get("domain") or "", where)
         owner = self.convert(_names.owner_name, entry.get("owner"), f"{prefix}owner")
         forward_to = self._forward_to(entry, f"{prefix}forward_to")
         ips = entry.get("ip_addresses")
@@ -159,7 +159,7 @@ class _Reader:
         checked = self._checked(entry, where, MAILBOX_ENTRY, _MAILBOX_TYPES)
         if checked is None:
             return
-        name = self.convert(_names.local_part, checked["name"], f"{where}.name")
+        name = self.convert(_names.local_part, checked["name"] or "", f"{where}.name")
         if name:
             self.mailbox(checked, f"{where}.", f"{name}@{domain}", "name")
 

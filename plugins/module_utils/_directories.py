@@ -33,31 +33,31 @@ def directory_steps(layout: Layout, observed: Observed, desired: Host, facts: Fa
     """The steps for the mail root, each domain's directory and each mailbox' directory, parents first."""
     found = observed.trees.found
     if desired.domains:
-        yield from _directory(layout.mail_root, found.get(layout.mail_root), DOMAIN_DIRECTORY)
+        yield from _directory(layout.mail_root, found.get(layout.mail_root), DOMAIN_DIRECTORY, facts)
     for name in desired.domains:
         path = layout.domain_tree(name)
-        yield from _directory(path, found.get(path), DOMAIN_DIRECTORY)
+        yield from _directory(path, found.get(path), DOMAIN_DIRECTORY, facts)
     for name, address in desired.addresses.items():
         domain = desired.domains.get(domain_of(name))
         account = facts.users.get(domain.owner) if domain and isinstance(address, Mailbox) else None
         if account:
             path = layout.mailbox_tree(name)
-            yield from _mailbox_directory(path, found.get(path), account)
+            yield from _mailbox_directory(path, found.get(path), account, facts)
 
 
-def _directory(path: str, there: Ownership | None, wanted: Ownership) -> Iterator[DirectoryStep]:
+def _directory(path: str, there: Ownership | None, wanted: Ownership, facts: Facts) -> Iterator[DirectoryStep]:
     if there is None:
         yield MakeDirectory(path, wanted)
-    elif there != wanted:
+    elif there != facts.attainable(wanted, there):
         yield SetOwnership(path, wanted)
 
 
-def _mailbox_directory(path: str, there: Ownership | None, account: Account) -> Iterator[DirectoryStep]:
+def _mailbox_directory(path: str, there: Ownership | None, account: Account, facts: Facts) -> Iterator[DirectoryStep]:
     wanted = Ownership(account.uid, account.gid, _MAILBOX_MODE)
-    if there is not None and there.uid not in (account.uid, 0):
+    if facts.may_chown and there is not None and there.uid not in (account.uid, 0):
         yield ChownTree(path, there.uid, wanted)
     else:
-        yield from _directory(path, there, wanted)
+        yield from _directory(path, there, wanted, facts)
 
 
 def adopted_trees(layout: Layout, observed: Observed, desired: Host) -> Iterator[MailError]:

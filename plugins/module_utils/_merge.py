@@ -50,15 +50,19 @@ class WantedPassword(NamedTuple):
 def wanted_passwords(host: Host, declaration: Declaration) -> list[WantedPassword]:
     """The plain passwords of a declaration that matter: of new mailboxes, and with ``update_password: always`` of all."""
     return [
-        WantedPassword(declared.address, declared.password, host.hashes.get(declared.address))
+        WantedPassword(declared.address, declared.password, _hash_there(host, declared.address))
         for declared in declaration.mailboxes
         if declared.password is not None and _hash_is_wanted(host, declared)
     ]
 
 
 def _hash_is_wanted(host: Host, declared: DeclaredMailbox) -> bool:
-    is_mailbox = isinstance(host.addresses.get(declared.address), Mailbox)
-    return declared.update_password == "always" or not is_mailbox or declared.address not in host.hashes
+    return declared.update_password == "always" or _hash_there(host, declared.address) is None
+
+
+def _hash_there(host: Host, address: str) -> str | None:
+    """The hash of a mailbox; a login without one is what an interrupted run left, and is written anew."""
+    return host.hashes.get(address) if isinstance(host.addresses.get(address), Mailbox) else None
 
 
 def merge(host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str]) -> Desired:
@@ -135,6 +139,8 @@ class _Merger:
 
     def take_domain(self, declared: DeclaredDomain) -> None:
         current = self.there.domains.get(declared.name)
+        if current and current.removal:
+            self._revive_addresses(declared.name)
         base = revived_domain(current) if current else Domain(declared.name)
         merged = self._merged_domain(base, declared)
         self.domains[declared.name] = base if merged == base and current is not None else merged
@@ -142,6 +148,14 @@ class _Merger:
         found = check_declared_domain(current, merged, declared, self.facts)
         self.errors.extend(found.errors)
         self.warnings.extend(found.warnings)
+
+    def _revive_addresses(self, domain: str) -> None:
+        """A domain that comes back before its removal is over comes back with its addresses."""
+        for name, address in self.there.addresses.items():
+            if domain_of(name) == domain and not address.removal:
+                self.addresses[name] = address
+                if isinstance(address, Alias):
+                    self._aliases[address.to].add(name)
 
     def _merged_domain(self, base: Domain, declared: DeclaredDomain) -> Domain:
         action = declared.default_action or base.default_action
@@ -197,7 +211,8 @@ class _Merger:
         forward_to = declared.forward_to
         if forward_to is None and isinstance(current, Forward):
             forward_to = current.to
-        if not forward_to or declared.keep_copy:
+        only_forwards = isinstance(current, Forward) if declared.keep_copy is None else not declared.keep_copy
+        if not forward_to or not only_forwards:
             self.fail(
                 f"the new mailbox {declared.address} needs a password or a password_hash",
                 f"{declared.where}password",
@@ -223,8 +238,14 @@ class _Merger:
             merged = Alias(alias, declared.address)
             self.addresses[alias] = current if current == merged else merged
         if self.declaration.exact_aliases or self.declaration.prune or not aliases:
+            domain = domain_of(declared.address)
             for alias in self._aliases[declared.address].difference(aliases):
-                if self.where.get(alias) is None and self.addresses.get(alias) == Alias(alias, declared.address):
+                # An alias in another domain cannot be listed here: somebody wrote it by hand.
+                if (
+                    domain_of(alias) == domain
+                    and self.where.get(alias) is None
+                    and self.addresses.get(alias) == Alias(alias, declared.address)
+                ):
                     del self.addresses[alias]
 
     def _may_convert(self, mailbox: Mailbox) -> bool:
@@ -276,11 +297,13 @@ class _Merger:
 def _merged_mailbox(declared: DeclaredMailbox, current: Address | None) -> Mailbox:
     revived = revived_address(current) if current else None
     base = revived if isinstance(revived, Mailbox) else Mailbox(declared.address)
+    forward_to = base.forward_to if declared.forward_to is None else declared.forward_to
+    keep_copy = base.keep_copy if declared.keep_copy is None else declared.keep_copy
     return Mailbox(
         declared.address,
         base.enabled if declared.enabled is None else declared.enabled,
         base.quota if declared.quota is None else declared.quota,
-        base.forward_to if declared.forward_to is None else declared.forward_to,
-        base.keep_copy if declared.keep_copy is None else declared.keep_copy,
+        forward_to,
+        keep_copy or not forward_to,
         base.senders if declared.senders is None else declared.senders,
     )

@@ -185,7 +185,8 @@ class Facts(NamedTuple):
 
     users: the system users that were asked for, None where there is no such user. ip_addresses: the host's own.
     host_names: names that are the host itself. dovecot: ``2.3`` or ``2.4``. exim_gid, dovecot_gid: groups that read the
-    tables. strict: what cannot be known is an error (real runs) and not a warning (check mode).
+    tables. strict: what cannot be known is an error (real runs) and not a warning (check mode). may_chown: whether
+    owners can be set at all; where not, a tree is built with the owner it has.
     """
 
     users: Mapping[str, Account | None]
@@ -195,6 +196,11 @@ class Facts(NamedTuple):
     exim_gid: int | None
     dovecot_gid: int | None
     strict: bool = True
+    may_chown: bool = True
+
+    def attainable(self, wanted: Ownership, there: Ownership) -> Ownership:
+        """What can be made of the ownership that is `there`."""
+        return wanted if self.may_chown else there._replace(mode=wanted.mode)
 
 
 def domain_of(address: str) -> str:

@@ -100,7 +100,7 @@ def read_trees(tree: Tree, layout: Layout, present: Host, desired: Host) -> Tree
             ownership = _directory_at(root, path, layout.mail_root)
             if ownership is not None:
                 found[path] = ownership
-                if is_new and _holds_something(root, path, layout.mail_root):
+                if is_new and _holds_mail(root, path[len(layout.mail_root) + 1 :], present):
                     occupied.add(path)
     finally:
         os.close(root)
@@ -112,7 +112,9 @@ def _wanted_directories(layout: Layout, present: Host, desired: Host) -> Iterato
         yield layout.domain_tree(name), name not in present.domains
     for name, address in desired.addresses.items():
         if isinstance(address, Mailbox):
-            yield layout.mailbox_tree(name), not isinstance(present.addresses.get(name), Mailbox)
+            # A login without an address is what a run leaves that died before it wrote the address.
+            is_new = not isinstance(present.addresses.get(name), Mailbox) and name not in present.hashes
+            yield layout.mailbox_tree(name), is_new
 
 
 def _directory_at(root: int, path: str, mail_root: str) -> Ownership | None:
@@ -126,10 +128,22 @@ def _directory_at(root: int, path: str, mail_root: str) -> Ownership | None:
     return _ownership(status)
 
 
-def _holds_something(root: int, path: str, mail_root: str) -> bool:
-    descriptor = os.open(path[len(mail_root) + 1 :], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+def _holds_mail(root: int, path: str, present: Host) -> bool:
+    """Whether there is anything but empty directories, and the mailboxes of logins, as an interrupted run leaves them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
     try:
-        return bool(os.listdir(descriptor))
+        return any(f"{name}@{path}" not in present.hashes and not _is_empty(name, descriptor) for name in os.listdir(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _is_empty(name: str, parent: int) -> bool:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except OSError:
+        return False
+    try:
+        return not os.listdir(descriptor)
     finally:
         os.close(descriptor)
 
@@ -152,6 +166,7 @@ def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool
         exim_gid=_gid(tree, layout.exim_group),
         dovecot_gid=_gid(tree, layout.dovecot_group),
         strict=strict,
+        may_chown=tree.may_chown,
     )
 
 

@@ -119,7 +119,7 @@ def _wrong_table_ownerships(layout: Layout, observed: Observed, facts: Facts, wr
         there = observed.tables.files.get(path)
         wanted = _table_ownership(layout, path, facts)
         gid_is_known = (facts.dovecot_gid if _is_dovecots(layout, path) else facts.exim_gid) is not None
-        if there and gid_is_known and path not in written and there != wanted:
+        if there and gid_is_known and path not in written and there != facts.attainable(wanted, there):
             yield SetOwnership(path, wanted)
 
 

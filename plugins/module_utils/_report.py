@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dovecot import masked_user_value
@@ -40,11 +40,16 @@ class Action(NamedTuple):
     action: str
     detail: str
 
+    def is_removal_of(self, names: Collection[str]) -> bool:
+        """Whether this is the removal of one of the domains or addresses."""
+        name = self.domain if self.action == "remove" else self.detail.partition(",")[0]
+        return self.action.startswith("remove") and name in names
+
 
 def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list[Action]:
     """Every change of the plan, sorted by domain. A new domain is one action, its mailboxes are counted in its detail."""
     found = [*_domain_actions(present, desired), *_address_actions(present, desired)]
-    found += (_removal_action(removal) for removal in plan.removals)
+    found += (_removal_action(removal, removal.target) for removal in plan.removals)
     found += _login_actions(layout, plan, present, desired)
     found += _directory_actions(layout, plan, found)
     return sorted(found)
@@ -121,9 +126,9 @@ def _an(kind: str) -> str:
     return f"an {kind}" if kind == "alias" else f"a {kind}"
 
 
-def _removal_action(removal: Remove) -> Action:
+def _removal_action(removal: Remove, target: str) -> Action:
     fate = {
-        "keep": f"its mail is kept in {removal.target}",
+        "keep": f"its mail is kept in {target}",
         "archive": f"its mail is archived in {removal.removal.archive_dir}",
         "delete": "its mail is deleted",
     }[removal.removal.removed_mail]
@@ -231,7 +236,8 @@ def _directories_diff(root: str, plan: Plan) -> Iterator[dict[str, str]]:
     removed = [step for step in plan.removals if step.source]
     after = [f"{step.path}/ {_rights(step)}" for step in made]
     after += [f"{step.path} {_rights(step)}" for step in mended]
-    after += [_removal_action(step).detail for step in removed]
+    # When a removal begins is not known before: check mode must show the same.
+    after += [_removal_action(step, f"{step.target.rpartition('.')[0]}.TIMESTAMP").detail for step in removed]
     before = [f"{step.path} (other owner or mode)" for step in mended]
     before += [f"{step.source}/" for step in removed]
     if before or after:

@@ -79,7 +79,7 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     if line.plan.removals:
         failures = _finish(tree, layout, line, request, failures)
     failed = {failure.name for failure in failures}
-    _audit_log.append(tree, layout, [action._asdict() for action in outcome.actions if action.domain not in failed])
+    _audit_log.append(tree, layout, [action._asdict() for action in outcome.actions if not action.is_removal_of(failed)])
     if tree.skipped_ownership:
         outcome.warnings.append("ownership was left alone: this process may not change it")
     return outcome._replace(failures=failures)

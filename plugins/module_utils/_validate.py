@@ -150,7 +150,15 @@ def check_targets(before: Host, after: Host, where: Mapping[str, str]) -> Found:
             warnings.append(f"{name} {why}")
         else:
             errors.append(MailError(why, name))
-    errors.extend(_circles(after, where))
+    circles = list(_circles(after))
+    old_circles = list(_circles(before)) if circles else []
+    for circle in circles:
+        message = f"mail would go in a circle: {' -> '.join(circle)}"
+        place = next((f"{where[name]}forward_to" for name in circle if name in where), "")
+        if not place and set(circle) in map(set, old_circles):
+            warnings.append(f"{circle[0]} goes in a circle: {' -> '.join(circle)}")
+        else:
+            errors.append(MailError(message, place or circle[0]))
     return Found(tuple(errors), tuple(warnings))
 
 
@@ -206,8 +214,8 @@ def _without_plus(address: str) -> str:
     return f"{local.partition('+')[0].lower()}@{domain}"
 
 
-def _circles(after: Host, where: Mapping[str, str]) -> Iterator[MailError]:
-    """Circles of addresses that keep no copy, so that no mailbox would ever hold the mail."""
+def _circles(after: Host) -> Iterator[list[str]]:
+    """Circles of addresses that keep no copy, so that no mailbox would ever hold the mail; first and last are the same."""
     settled: set[str] = set()
     for start, address in after.addresses.items():
         if start in settled or not _only_forwards(address):
@@ -218,9 +226,7 @@ def _circles(after: Host, where: Mapping[str, str]) -> Iterator[MailError]:
             path.append(following)
             following = _next(after, following)
         if following in path and following is not None:
-            circle = [*path[path.index(following) :], following]
-            place = next((f"{where[name]}forward_to" for name in circle if name in where), start)
-            yield MailError(f"mail would go in a circle: {' -> '.join(circle)}", place)
+            yield [*path[path.index(following) :], following]
         settled.update(path)
 
 

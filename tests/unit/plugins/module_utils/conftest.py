@@ -1,0 +1,13 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import FakeHost
+
+
+@pytest.fixture
+def host(tmp_path):
+    return FakeHost(tmp_path)
