@@ -143,6 +143,14 @@ def test_an_image_without_a_run_directory_gets_its_lock_inside(tmp_path: Path) -
         assert (tmp_path / "run/mail-domains.lock").is_file()
 
 
+def count_five_times(layout: Layout, counter: Path) -> None:
+    for _turn in range(5):
+        with host_lock(Tree(), layout, 60.0):
+            number = int(counter.read_text())
+            time.sleep(0.002)
+            counter.write_text(str(number + 1))
+
+
 def test_many_processes_one_after_the_other(layout: Layout, tmp_path: Path) -> None:
     counter = tmp_path / "counter"
     counter.write_text("0")
@@ -150,12 +158,11 @@ def test_many_processes_one_after_the_other(layout: Layout, tmp_path: Path) -> N
     for _run in range(8):
         pid = os.fork()
         if pid == 0:
-            for _turn in range(5):
-                with host_lock(Tree(), layout, 60.0):
-                    number = int(counter.read_text())
-                    time.sleep(0.002)
-                    counter.write_text(str(number + 1))
-            os._exit(0)
+            try:
+                count_five_times(layout, counter)
+                os._exit(0)
+            finally:
+                os._exit(1)
         pids.append(pid)
     assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 8
     assert counter.read_text() == "40"
