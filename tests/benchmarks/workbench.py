@@ -95,14 +95,15 @@ class Workbench:
     def declare(self, count: int, changed: bool = False) -> Declared:
         """A declaration of `count` domains; with `changed` one in the middle has another default action."""
         directory = self.directory / f"{count}{'-changed' if changed else ''}"
-        declared = Declared(directory / "domains.json", directory)
+        declared = Declared(directory / "domains.json", directory / "inventory" / "hosts")
         if not directory.exists():
             entries = [_entry(index) for index in range(count)]
             if changed:
                 entries[count // 2]["default_action"] = "discard"
-            (directory / "host_vars").mkdir(parents=True)
-            (directory / "hosts").write_text("localhost\n")
-            (directory / "host_vars" / "localhost.json").write_text(json.dumps({"benchmark_domains": entries}))
+            variables = declared.inventory.with_name("host_vars") / "localhost.json"
+            variables.parent.mkdir(parents=True)
+            variables.write_text(json.dumps({"benchmark_domains": entries}))
+            declared.inventory.write_text("localhost\n")
             declared.file.write_text(json.dumps({"domains": entries}))
         return declared
 
