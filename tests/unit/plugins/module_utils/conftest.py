@@ -4,10 +4,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import FakeHost
 
 
 @pytest.fixture
-def host(tmp_path):
+def quick_disk(monkeypatch):
+    """Takes the waiting for a disk out of tests that make many runs; no test can see whether a change is durable."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
+@pytest.fixture
+def host(tmp_path, quick_disk):
     return FakeHost(tmp_path)

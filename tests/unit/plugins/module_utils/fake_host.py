@@ -44,7 +44,7 @@ class FakeHost:
     def __init__(self, root: Path, layout: str = "debian", dovecot: str = "2.4") -> None:
         self.root = root
         self.layout = LAYOUTS[layout]
-        for directory in (self.layout.exim_dir, self.layout.dovecot_dir, "/var", "/run"):
+        for directory in (self.layout.exim_dir, self.layout.dovecot_dir, "/var/log", "/var/backups", "/run"):
             self.path(directory).mkdir(parents=True, exist_ok=True)
         self.write(self.layout.dovecot_conf, DOVECOT[dovecot])
         self.write(self.layout.exim_conf, "# an Exim configuration\nMD_FORMAT = 1\nprimary_hostname = mx1.fleet.test\n")

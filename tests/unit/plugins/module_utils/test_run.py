@@ -18,7 +18,10 @@ from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_hos
     FakeHost,
 )
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="ownership needs root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="ownership needs root"),
+    pytest.mark.usefixtures("quick_disk"),
+]
 
 COM = {
     "name": "example.com",

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for every host that can be declared: told back it changes nothing, and no secret is ever shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
+from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Declaration, Facts, Host
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import FakeHost
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="ownership needs root"),
+    pytest.mark.usefixtures("quick_disk"),
+]
+
+MARKER = "s3cr3tmark"
+NAMES = ["example.com", "example.net", "exämple.test", "例え.テスト", "straße.test", "sub.example.com"]
+LOCAL_PARTS = ["info", "first.last", "o'brien", "a-b_c", "7"]
+OUTSIDE = ["a@agency.test", "First.Last+tag@agency.test", "x@xn--exmple-cua.org"]
+HASHES = [f"{{BLF-CRYPT}}$2y$05${MARKER}{letter * 10}" for letter in "abc"]
+ADDRESSES = ["192.0.2.10", "192.0.2.11", "2001:db8::10", "2001:DB8:0:0::11"]
+
+
+def maybe(**options):
+    """A dictionary with any of the options."""
+    return st.fixed_dictionaries({}, optional=options)
+
+
+@st.composite
+def mailbox_entries(draw):
+    names = draw(st.lists(st.sampled_from(LOCAL_PARTS), unique=True, max_size=4))
+    entries = []
+    for name in names:
+        only_forwards = draw(st.booleans())
+        entry = {"name": name, **draw(maybe(enabled=st.booleans()))}
+        if only_forwards:
+            entry |= {"forward_to": draw(st.lists(st.sampled_from(OUTSIDE), min_size=1, max_size=2)), "keep_copy": False}
+        else:
+            entry |= {"password_hash": draw(st.sampled_from(HASHES))}
+            entry |= draw(
+                maybe(
+                    quota=st.sampled_from(["500M", "2g", "none", "0"]),
+                    forward_to=st.lists(st.sampled_from(OUTSIDE), max_size=2),
+                    keep_copy=st.booleans(),
+                    senders=st.lists(st.sampled_from([*OUTSIDE, "*@example.net"]), max_size=2),
+                )
+            )
+        if draw(st.booleans()):
+            entry["aliases"] = [f"{name}.{number}" for number in range(draw(st.integers(0, 3)))]
+        entries.append(entry)
+    return entries
+
+
+@st.composite
+def declarations(draw):
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1, max_size=4))
+    entries = []
+    for name in names:
+        entry = {"name": name}
+        entry |= draw(
+            maybe(
+                owner=st.sampled_from(["alice", "bob", "vmail"]),
+                enabled=st.booleans(),
+                disabled_action=st.sampled_from(["reject", "defer", "accept"]),
+                ip_addresses=st.lists(st.sampled_from(ADDRESSES), max_size=3),
+                mailboxes=mailbox_entries(),
+            )
+        )
+        action = draw(st.sampled_from([None, "reject", "discard", "forward_to_address", "forward_to_domain"]))
+        others = [other for other in names if other != name]
+        if action == "forward_to_address":
+            entry |= {"default_action": action, "forward_to": draw(st.sampled_from(OUTSIDE))}
+        elif action == "forward_to_domain" and others:
+            entry |= {"default_action": action, "forward_to": draw(st.sampled_from(others))}
+        elif action in ("reject", "discard"):
+            entry["default_action"] = action
+        entries.append(entry)
+    return entries
+
+
+quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@quick
+@given(declarations())
+def test_what_info_tells_changes_nothing_when_it_is_declared(entries):
+    with tempfile.TemporaryDirectory() as directory:
+        host = FakeHost(Path(directory))
+        host.domains(*entries)
+        outcome = host.domains(*host.info(with_use=False).domains)
+        assert (outcome.changed, outcome.actions, outcome.diff) == (False, [], [])
+
+
+@quick
+@given(declarations())
+def test_what_info_tells_is_the_whole_host_so_that_pruning_by_it_removes_nothing(entries):
+    with tempfile.TemporaryDirectory() as directory:
+        host = FakeHost(Path(directory))
+        host.domains(*entries)
+        outcome = host.domains(*host.info(with_use=False).domains, prune=True, prune_limit="0")
+        assert (outcome.changed, outcome.actions) == (False, [])
+
+
+@quick
+@given(declarations())
+def test_what_is_exported_makes_the_same_host_elsewhere(entries):
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        host, copy = FakeHost(Path(one)), FakeHost(Path(other))
+        host.domains(*entries)
+        assert host.info(with_use=False, export_file="/etc/export.json").changed
+        copy.domains(*json.loads(host.text("/etc/export.json"))["domains"])
+        for table in ("domains", "domainips", "addresses", "disabled_domains"):
+            assert copy.table(table) == host.table(table)
+        assert [line.replace(one, "") for line in copy.table("users")] == host.table("users")
+
+
+@quick
+@given(declarations())
+def test_a_second_run_of_any_declaration_changes_nothing(entries):
+    with tempfile.TemporaryDirectory() as directory:
+        host = FakeHost(Path(directory))
+        host.domains(*entries)
+        outcome = host.domains(*entries)
+        assert (outcome.changed, outcome.actions) == (False, [])
+
+
+@quick
+@given(declarations(), declarations())
+def test_no_hash_is_in_what_any_two_runs_return(first, second):
+    with tempfile.TemporaryDirectory() as directory:
+        host = FakeHost(Path(directory))
+        shown = [host.domains(*first), host.info(), host.domains(*second, check=True), host.domains(*second)]
+        shown += [host.domains(*first, prune=True, prune_limit="100%", removed_mail="delete"), host.info()]
+        assert MARKER not in repr(shown)
+        assert MARKER not in host.text("/var/log/mail-domains.log")
+
+
+@quick
+@given(declarations(), declarations())
+def test_a_check_run_of_any_change_tells_what_the_run_does(first, second):
+    with tempfile.TemporaryDirectory() as directory:
+        host = FakeHost(Path(directory))
+        host.domains(*first)
+        options = {"prune": True, "prune_limit": "100%", "removed_mail": "delete"}
+        checked, done = host.domains(*second, check=True, **options), host.domains(*second, **options)
+        assert (checked.changed, checked.diff, checked.actions, checked.counts) == (
+            done.changed,
+            done.diff,
+            done.actions,
+            done.counts,
+        )
+        assert not host.domains(*second, **options).changed
+
+
+FACTS = Facts(
+    users={name: Account(uid, uid) for name, uid in {"alice": 1001, "bob": 1002, "vmail": 900}.items()},
+    ip_addresses=None,
+    host_names=frozenset(),
+    dovecot="2.4",
+    exim_gid=120,
+    dovecot_gid=121,
+)
+EMPTY = Host({}, {}, {})
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(declarations())
+def test_merging_twice_is_merging_once(entries):
+    declaration = declaration_of_domains(entries, {})
+    once = merge(EMPTY, declaration, FACTS, {}).host
+    assert merge(once, declaration, FACTS, {}).host == once
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(declarations())
+def test_declaring_nothing_leaves_every_host_as_it_is(entries):
+    host = merge(EMPTY, declaration_of_domains(entries, {}), FACTS, {}).host
+    assert merge(host, Declaration(), FACTS, {}).host == host
