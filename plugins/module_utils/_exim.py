@@ -171,7 +171,7 @@ def _read_forward(address: str, fields: Mapping[str, str]) -> Forward:
     return Forward(address, _list(fields.get("to")), _enabled(fields), removal)
 
 
-_READERS: dict[str, Callable[[str, Mapping[str, str], str], Address]] = {
+_READERS: dict[str, Callable[[str, Mapping[str, str]], Address]] = {
     "mailbox": _read_mailbox,
     "alias": _read_alias,
     "forward": _read_forward,

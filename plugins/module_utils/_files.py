@@ -12,9 +12,9 @@ import secrets
 import stat
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import (
     DIRECTORY,
     explained,
@@ -30,15 +30,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls impor
 _FEW = 16
 _OPEN_PARENTS = 32
 _TEMPORARY = re.compile(r"\..+\.fleetpost-(?P<pid>[0-9]+)-[0-9a-f]{16}\Z", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Ownership:
-    """Owner, group (numeric) and permission bits of a file or directory."""
-
-    uid: int
-    gid: int
-    mode: int
 
 
 class Tree:

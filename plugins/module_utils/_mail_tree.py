@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
-from ansible_collections.fleetpost.mail.plugins.module_utils._files import Ownership, Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import (
     DIRECTORY,
     chown_open,

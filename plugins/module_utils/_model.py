@@ -147,7 +147,7 @@ class Account(NamedTuple):
 
 
 class Ownership(NamedTuple):
-    """Whose a file or directory is, and its permission bits."""
+    """Owner, group (numeric) and permission bits of a file or directory."""
 
     uid: int
     gid: int

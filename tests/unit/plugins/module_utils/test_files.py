@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
-from ansible_collections.fleetpost.mail.plugins.module_utils._files import Ownership, Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership
 
 ROOT = os.geteuid() == 0
 UID, GID = (4242, 4343) if ROOT else (os.geteuid(), os.getegid())
@@ -85,7 +86,7 @@ def test_what_is_written_is_read_back_with_its_owner_and_mode(tree: Tree, base: 
 
 
 def test_the_umask_has_no_say_in_the_mode(tree: Tree, base: str, tmp_path: Path) -> None:
-    before = os.umask(0o777)
+    before = os.umask(0o077)
     try:
         tree.write_files([(f"{base}/etc/domains", b"x", TABLE)])
         tree.make_directories([(f"{base}/mail", DIRECTORY)])

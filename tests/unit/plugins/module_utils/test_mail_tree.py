@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
-from ansible_collections.fleetpost.mail.plugins.module_utils._files import Ownership, Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership
 
 ROOT = os.geteuid() == 0
 OWNER = 4242 if ROOT else os.geteuid()
@@ -180,7 +181,7 @@ def test_a_file_that_is_also_somewhere_else_keeps_its_owner_and_is_told(mail: Pa
     os.lchown(outside / "theirs", OWNER, GROUP)
     os.link(outside / "theirs", mail / "info/planted")
     left = _mail_tree.chown_tree(tree(), str(mail), OWNER, OTHER, GROUP)
-    assert left == ["info/Maildir/cur/1.mail", "info/Maildir/new/1.copy", "info/planted"]
+    assert left == (["info/Maildir/cur/1.mail", "info/Maildir/new/1.copy", "info/planted"] if ROOT else [])
     assert (outside / "theirs").stat().st_uid == OWNER
     assert (outside / "backup").stat().st_uid == OWNER
     assert (mail / "info").stat().st_uid == OTHER
