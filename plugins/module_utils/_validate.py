@@ -225,7 +225,8 @@ def _circles(after: Host) -> Iterator[list[str]]:
         while following and following not in settled and following not in path:
             path.append(following)
             following = _next(after, following)
-        if following in path and following is not None:
+        # One that forwards to itself is told as such.
+        if following in path and following is not None and following != path[-1]:
             yield [*path[path.index(following) :], following]
         settled.update(path)
 
