@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import posixpath
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._archive import archive
 from ansible_collections.fleetpost.mail.plugins.module_utils._directories import DOMAIN_DIRECTORY
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, domain_of
@@ -118,10 +120,29 @@ def dispose(tree: Tree, removals: Sequence[Remove]) -> list[Failure]:
 def _dispose_of(tree: Tree, removal: Remove) -> None:
     if removal.source is None or removal.removal.removed_mail == "keep" or not tree.exists(removal.target):
         return
+    with _claimed(tree, removal.target):
+        _archive_or_delete(tree, removal)
+
+
+@contextlib.contextmanager
+def _claimed(tree: Tree, path: str) -> Iterator[None]:
+    """Holds the mail that was set aside for the block. Raises BusyError when another run, which met our tombstone, has it."""
+    descriptor = tree.open_directory(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError("another run is at this mail", where=path, remedy="Let it finish") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _archive_or_delete(tree: Tree, removal: Remove) -> None:
     if removal.removal.removed_mail == "archive":
         target = f"{removal.removal.archive_dir}/{posixpath.basename(removal.target)}.tar.gz"
         # An archive gets its name only when it is complete: then an earlier run died before it deleted the source.
-        if not tree.exists(target):
+        if tree.exists(removal.target) and not tree.exists(target):
             tree.ensure_parent(removal.removal.archive_dir)
             archive(tree, removal.target, target)
     _mail_tree.delete_tree(tree, removal.target)
@@ -132,7 +153,8 @@ def put_back(tree: Tree, removal: Remove, owner: Account) -> None:
     if removal.source is None or not tree.exists(removal.target):
         return
     top = DOMAIN_DIRECTORY if "@" not in removal.name else None
-    _mail_tree.put_back(tree, removal.target, removal.source, owner.uid, owner.gid, top=top)
+    with _claimed(tree, removal.target):
+        _mail_tree.put_back(tree, removal.target, removal.source, owner.uid, owner.gid, top=top)
 
 
 def now_text(now: float | None = None) -> str:

@@ -27,6 +27,10 @@ class MailError(Exception):
         return f"{text}. {self.remedy}" if self.remedy else text
 
 
+class BusyError(MailError):
+    """Another run is at this very work and will finish it."""
+
+
 class MailErrors(MailError):
     """Everything that is wrong with one run, so that a user mends it in one go.
 

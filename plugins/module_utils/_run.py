@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
@@ -133,7 +133,10 @@ def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: 
     with host_lock(tree, layout, request.lock_timeout):
         tables = _observe.read_tables(tree, layout)
         present = _observe.read_host(tables, layout)
-        to_restore = [removal for removal in line.plan.removals if removal.name in failed]
+        # What another run is at keeps its tombstone until that one is through.
+        busy = {failure.name for failure in failures if isinstance(failure.error, BusyError)}
+        failures = [failure for failure in failures if failure.name not in busy]
+        to_restore = [removal for removal in line.plan.removals if removal.name in failed - busy]
         restored, failures = _put_back(tree, present, line.facts, to_restore, failures)
         desired = settle(present, restored)
         observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired))

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import traceback
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import HASH
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="ownership needs root")
@@ -72,25 +75,57 @@ def test_an_inventory_taken_while_others_write_is_never_half_a_host(host):
 
 
 @pytest.mark.parametrize("how", ["keep", "archive", "delete"])
-def test_a_run_beside_a_removal_under_way_leaves_the_removal_alone(host, how, monkeypatch):
-    """The other run meets the tombstone while the mail is being archived outside the lock."""
+@pytest.mark.parametrize("moment", ["before the mail is claimed", "while it is worked on", "when it is gone"])
+def test_a_run_beside_a_removal_under_way_leaves_the_removal_alone(host, how, moment, monkeypatch):
+    """The other run meets the tombstone while the mail is being archived or deleted outside the lock."""
     host.domains({"name": "a.test", "owner": "alice", "mailboxes": [{"name": "info", "password_hash": HASH}]})
     host.deliver("info@a.test")
-    dispose = _apply.dispose
     beside = []
 
-    def slowly(tree, removals):
-        if not beside:
-            beside.append(None)
-            beside[0] = host.domain("b.test")
-        return dispose(tree, removals)
+    def interrupted(call, before):
+        def slowly(*arguments):
+            found = None if before else call(*arguments)
+            if not beside:
+                beside.append(None)
+                beside[0] = host.domain("b.test")
+            return call(*arguments) if before else found
 
-    monkeypatch.setattr(_apply, "dispose", slowly)
+        return slowly
+
+    step = "_archive_or_delete" if moment == "while it is worked on" else "dispose"
+    monkeypatch.setattr(_apply, step, interrupted(getattr(_apply, step), before=moment != "when it is gone"))
     outcome = host.domain("a.test", state="absent", removed_mail=how)
-    assert (outcome.failures, beside[0].failures) == ([], [])
-    assert [line.partition(":")[0] for line in host.table("domains")] == ["b.test"]
+    assert outcome.failures == []
+    assert all(other.failures == [] for other in beside)
+    assert [line.partition(":")[0] for line in host.table("domains") if "a.test" in line] == []
     assert host.table("users") == []
     left = [path.name for path in host.path("/var/vmail/.removed").iterdir()]
     archives = host.path("/var/backups/mail-domains")
     assert len(left) == (how == "keep")
     assert len(list(archives.iterdir()) if archives.exists() else []) == (how == "archive")
+
+
+def test_mail_that_another_run_works_on_is_not_put_back(host, monkeypatch):
+    """One run archives; the other, whose own attempt failed, must not bring the mail back meanwhile."""
+    host.domains({"name": "a.test", "owner": "alice", "mailboxes": [{"name": "info", "password_hash": HASH}]})
+    host.deliver("info@a.test")
+    work = _apply._archive_or_delete
+    beside = []
+
+    def fails_beside_another(tree, removal):
+        if beside:
+            return work(tree, removal)
+        beside.append(os.open(host.path(removal.target), os.O_RDONLY))
+        fcntl.flock(beside[0], fcntl.LOCK_SH)
+        raise MailError("no space")
+
+    claimed = _apply._claimed
+    monkeypatch.setattr(_apply, "_claimed", lambda tree, path: claimed(tree, path) if beside else contextlib.nullcontext())
+    monkeypatch.setattr(_apply, "_archive_or_delete", fails_beside_another)
+    outcome = host.domain("a.test", state="absent", removed_mail="archive")
+    os.close(beside[0])
+    assert {failure.name for failure in outcome.failures} == {"a.test"}
+    assert "enabled=removing" in host.table("domains")[0]
+    assert host.domains().failures == []
+    assert host.table("domains") == []
+    assert len(list(host.path("/var/backups/mail-domains").iterdir())) == 1

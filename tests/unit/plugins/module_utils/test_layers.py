@@ -62,6 +62,7 @@ GRANTED = {
     ("_observe", "grp"),
     ("_observe", "pwd"),
     ("_apply", "os"),  # its own priority
+    ("_apply", "fcntl"),  # a claim on mail that was set aside
     ("_apply", "time"),
     ("_run", "time"),  # the moment a run begins, handed on as a value
 }
