@@ -80,7 +80,23 @@ attempt() {
     fi
 }
 
-step_unit() { python -m pytest "$@"; }
+step_unit() {
+    local failed=0
+    attempt "unit tests, $(python --version)" python -m pytest "$@" || failed=1
+    attempt "unit tests, oldest Python of a managed host" unit_on_oldest_python "$@" || failed=1
+    return "$failed"
+}
+
+# Where it is installed; it needs nothing from it but the interpreter.
+unit_on_oldest_python() {
+    local python site
+    python=$(find_oldest_python) || {
+        say "  SKIPPED: there is no Python $OLDEST_PYTHON here"
+        return 0
+    }
+    site=$LAB_CACHE/python$OLDEST_PYTHON-$(hash_of <"$OLDEST_REQUIREMENTS")
+    fill_once "$site" install_for_oldest_python && PYTHONPATH=$site "$python" -m pytest -q "$@"
+}
 
 # --- the built collection
 
@@ -154,8 +170,9 @@ step_molecule() {
     install_collection molecule
     export ANSIBLE_COLLECTIONS_PATH=$WORK/molecule:$COLLECTIONS
     export MOLECULE_EPHEMERAL_DIRECTORY=$WORK/molecule-state
+    # An installed collection has no galaxy.yml, so molecule does not see that it is one.
     cd -- "$(installed molecule)/extensions" || return
-    molecule "${words[@]}"
+    molecule --base-config molecule/config.yml "${words[@]}"
 }
 
 step_bench() {

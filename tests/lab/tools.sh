@@ -92,6 +92,26 @@ PYTHON
     rm -rf -- "$wheels"
 }
 
+OLDEST_PYTHON=3.9
+OLDEST_REQUIREMENTS=tests/lab/requirements-python39.txt
+
+find_oldest_python() {
+    local candidate
+    for candidate in "python$OLDEST_PYTHON" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$OLDEST_PYTHON".*/bin/python3; do
+        if "$candidate" -c '' >/dev/null 2>&1; then
+            command -v "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Our own pip fetches for it: an interpreter built without TLS cannot.
+install_for_oldest_python() {
+    python -m pip install --quiet --no-deps --only-binary=:all: --python-version "$OLDEST_PYTHON" \
+        --target "$1" --requirement "$OLDEST_REQUIREMENTS" 2>"$LAB_CACHE/pip.log" || { cat "$LAB_CACHE/pip.log" >&2 && return 1; }
+}
+
 # Sets VENV, COLLECTIONS and WORK and the environment that every step runs in.
 setup() {
     ensure_python
