@@ -54,7 +54,9 @@ class ActionModule(ActionBase):
         try:
             return _as_json(self._loader.load_from_file(path, cache="none"))
         except AnsibleError as error:
-            raise AnsibleActionFail(f"src: {path} cannot be read as YAML: {error}") from error
+            reason = str(error)
+        # Out here: ansible-core up to 2.18 shows the traceback of whatever is being handled.
+        raise AnsibleActionFail(f"src: {path} cannot be read as YAML: {reason}")
 
     def _carry(self, content: bytes) -> str:
         """Puts the declaration into the task's own temporary directory on the host, readable by its owner alone."""
