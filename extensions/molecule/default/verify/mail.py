@@ -107,6 +107,11 @@ def sink_messages_with(*words: str) -> list[Received]:
     return [Received(**json.loads(line)) for line in lines if line]
 
 
+def look_up(*question: str) -> list[str]:
+    """What the lab's DNS answers to dig's question, such as "TXT", "example.test"."""
+    return run_in(PEER, "dig", "+short", "@127.0.0.1", *question).stdout.splitlines()
+
+
 def mailboxes_with_tokens(host: Host) -> dict[str, list[str]]:
     """Token -> every mailbox on the host that holds it, and for mail set aside the directory's name."""
     script = (

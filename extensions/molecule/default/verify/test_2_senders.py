@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 from hosts import Host, header, once
-from lab import PEER, Result, new_token, run_in, wait_for_sink
-from mail import Letter, Session, letter, login, places, send, sink_messages_with, wait_for_completion
+from lab import Result, new_token, wait_for_sink
+from mail import Letter, Sent, letter, login, look_up, send, send_and_find, sink_messages_with
 
 TAKEN = "250"
 FORGED = "550 5.7.1"
@@ -98,20 +98,15 @@ def _letter(host: Host, row: Row) -> Letter:
 
 
 @once
-def _sent(host: Host) -> dict[Row, Session]:
-    letters = [_letter(host, row) for row in ROWS]
-    sessions = send(letters)
-    wait_for_completion(host, [session.queue_id for session in sessions])
-    arrived = places(host, [one.token for one in letters])
-    lost = [row.what for row, one in zip(ROWS, letters) if bool(arrived[one.token]) != (row.answer == TAKEN)]
-    assert not lost, f"these are at the sink although refused, or the reverse: {lost}"
-    return dict(zip(ROWS, sessions))
+def _sent(host: Host) -> dict[Row, Sent]:
+    return dict(zip(ROWS, send_and_find(host, [_letter(host, row) for row in ROWS])))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what.replace(" ", "-"))
 def test_a_login_sends_only_as_its_own_domain(mail_host: Host, row: Row) -> None:
-    answer = _sent(mail_host)[row].answer
-    assert answer.startswith(row.answer), f"{row.user} with envelope {row.envelope!r} and {row.headers!r}: {answer}"
+    sent = _sent(mail_host)[row]
+    assert sent.session.answer.startswith(row.answer), f"{row.user}, envelope {row.envelope!r}, {row.headers!r}: {sent.session.answer}"
+    assert sent.places == (["forged@sink.test"] if row.answer == TAKEN else [])
 
 
 # --- local processes
@@ -184,7 +179,7 @@ def test_spf_of_what_a_forward_sends_holds(mail_host: Host) -> None:
     send([one])
     received = wait_for_sink(one.token)[0]
     domain = received.mail_from.rpartition("@")[2]
-    policy = run_in(PEER, "dig", "+short", "TXT", domain).stdout
+    policy = " ".join(look_up("TXT", domain))
     names = [word[2:].rstrip('"') for word in policy.split() if word.startswith("a:")] or ([domain] if " a " in policy else [])
-    addresses = run_in(PEER, "dig", "+short", *[word for name in names for word in (name, "A", name, "AAAA")]).stdout.split()
+    addresses = [address for name in names for kind in ("A", "AAAA") for address in look_up(kind, name)]
     assert received.peer_ip in addresses, f"{received.peer_ip} is not allowed by {policy} of {domain}"

@@ -64,7 +64,6 @@ LOCAL_PARTS = [
     "a*b",
     "a?b",
     "~root",
-    "a\\b",
     '"a\\\\b"',
     '"a b"',
     '"a\tb"',

@@ -43,7 +43,7 @@ def _handshakes(host: Host) -> dict[tuple[int, str], str]:
     script += '-verify_hostname "$name" -verify_return_error -brief </dev/null 2>&1 | tr "\\n" " "; echo; done'
     addresses = (host.ip4, f"[{host.ip6}]")
     wanted = "".join(f"{port} {address} {starttls}\n" for port, starttls in STARTTLS.items() for address in addresses)
-    lines = run_in(PEER, "bash", "-c", script, "bash", path, host.fqdn, stdin=wanted).stdout.splitlines()
+    lines = run_in(PEER, "bash", "-c", script, "bash", path, host.fqdn, stdin=wanted).stdout.rstrip("\n").split("\n")
     found = {}
     for line in lines:
         port, address, verdict = line.split(" ", 2)

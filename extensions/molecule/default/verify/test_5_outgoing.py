@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from hosts import POSTMASTER, Host, header, once
 from lab import PEER, Received, new_token, run_in, wait_for_sink, wait_until
-from mail import OUTSIDE, Letter, letter, login, send, sink_messages_with, wait_for_completion
+from mail import OUTSIDE, Letter, letter, login, look_up, send, sink_messages_with, wait_for_completion
 
 
 class Row(NamedTuple):
@@ -64,8 +64,7 @@ def test_mail_leaves_from_its_domains_address(mail_host: Host, row: Row) -> None
     message = _received(mail_host)[row]
     assert message.peer_ip in [addresses[source] for source in row.sources]
     assert message.helo == mail_host.full(row.helo)
-    name = run_in(PEER, "dig", "+short", "-x", message.peer_ip).stdout.strip().rstrip(".")
-    assert name == message.helo, "the HELO name is not the address's PTR"
+    assert look_up("-x", message.peer_ip) == [f"{message.helo}."], "the HELO name is not the address's PTR"
     assert message.tls
     assert message.mail_from == mail_host.full(row.user)
 
@@ -101,7 +100,7 @@ def test_the_envelope_of_forwarded_mail_is_rewritten_and_its_bounce_comes_back(m
     assert answers[2].startswith("550") and answers[3].startswith("550"), answers
     returned = wait_for_sink(bounce.token)
     assert [message.rcpt_tos for message in returned] == [[OUTSIDE]]
-    assert not returned[0].mail_from
+    assert returned[0].mail_from in ("", "<>")
 
 
 def test_mail_between_own_addresses_keeps_its_envelope(mail_host: Host) -> None:

@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_refused_at_rcpt(mail_host: Host, small: str) -> No
 
 def test_a_full_mailbox_is_refused_at_rcpt(mail_host: Host, small: str) -> None:
     _fill(mail_host, small, 900)
-    script = 'cd "$1" && install -o alice -g alice -m 600 "$(ls -d $PWD/Maildir/{new,cur}/* | head -n 1)" Maildir/new/1.more && doveadm quota recalc -u "$2"'
+    script = 'cd "$1"/Maildir && cp --preserve=all "$(ls -d {new,cur}/* | head -n 1)" new/1.more && doveadm quota recalc -u "$2"'
     mail_host.bash(script, f"/var/vmail/{mail_host.domain('boxes')}/small", small)
     assert _answer_to_rcpt(mail_host, small, 0).startswith(FULL)
     # the addresses that lead to it as well
