@@ -8,14 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import copy_descriptor
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Exim's options that only look or test: -bp, -bP, -bt, -bh, -be, -bV and their kind. They carry no mail.
 _LOOKS = re.compile(r"-b(e|em|f|F|h|hc|i|I.*|p.*|P|rt|rw|s?v|vs|t|V)")
 _DAEMON = re.compile(r"-bd.*|-q[a-zA-Z/]*([0-9]+[smhdw])+")
+_LISTEN, _ESTABLISHED = "0A", "01"
 _DELETED = " (deleted)"
 
 
@@ -27,6 +31,8 @@ class Process:
     parent: int
     began: float
     """When it was forked, in seconds since the epoch, never later than it really was."""
+    start: float
+    """The same in seconds since the boot, exactly as the kernel tells it."""
     words: tuple[str, ...]
     """Its command line; a process keeps the one of its parent until it starts another program."""
     listens: bool
@@ -80,6 +86,27 @@ def is_reception(process: Process) -> bool:
     return _serves_smtp(process.words)
 
 
+def end_reception(process: Process) -> None:
+    """Let a process that serves an SMTP connection see its end of input, as if the client had gone.
+
+    Exim then answers 421 and drops what it has of an unfinished message; one that it has read whole it still accepts and
+    acknowledges. A signal would not do: SIGTERM during DATA over TLS makes Exim 4.96 and 4.98 remove the spool file of
+    the message it has just acknowledged (receive_bomb_out, with a flag that outlives the message).
+
+    Does nothing where this is not to be had (Linux before 5.6, a container without the capability SYS_PTRACE).
+    """
+    with contextlib.suppress(OSError):
+        for number in _client_sockets(process.pid):
+            descriptor = copy_descriptor(process.pid, number, lambda: _is_still(process))
+            with socket.socket(fileno=descriptor) as connection:
+                connection.shutdown(socket.SHUT_RD)
+
+
+def _is_still(process: Process) -> bool:
+    now = _process(process.pid, process.began - process.start)
+    return now is not None and now.start == process.start
+
+
 def _is_daemon_command(words: tuple[str, ...]) -> bool:
     return any(map(_DAEMON.fullmatch, words))
 
@@ -107,24 +134,40 @@ def _process(pid: int, boot: float) -> Process | None:
         fields = file.read().rpartition(b")")[2].split()
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         words = tuple(file.read().decode(errors="surrogateescape").rstrip("\0").split("\0"))
-    state, parent, start = fields[0], int(fields[1]), int(fields[19])
+    state, parent, start = fields[0], int(fields[1]), int(fields[19]) / _TICKS
     if state in (b"Z", b"X"):
         return None
-    return Process(pid, parent, boot + start / _TICKS, words, _serves_smtp(words) and _listens(pid))
+    return Process(pid, parent, boot + start, start, words, _serves_smtp(words) and _listens(pid))
 
 
 def _listens(pid: int) -> bool:
-    sockets = set()
+    listening = {inode for state, _port, inode in _tcp_sockets(pid) if state == _LISTEN}
+    return not listening.isdisjoint(_open_sockets(pid))
+
+
+def _client_sockets(pid: int) -> list[int]:
+    """The descriptors of a process that are connections to a port on which this host listens."""
+    sockets = _tcp_sockets(pid)
+    ports = {port for state, port, _inode in sockets if state == _LISTEN}
+    clients = {inode for state, port, inode in sockets if state == _ESTABLISHED and port in ports}
+    return [descriptor for inode, descriptor in _open_sockets(pid).items() if inode in clients]
+
+
+def _open_sockets(pid: int) -> dict[str, int]:
+    sockets = {}
     for descriptor in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
-            sockets.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
-    inodes = {name[len("socket:[") : -1] for name in sockets if name.startswith("socket:[")}
-    return bool(inodes & _listening_inodes(pid))
+            target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+            if target.startswith("socket:["):
+                sockets[target[len("socket:[") : -1]] = int(descriptor)
+    return sockets
 
 
-def _listening_inodes(pid: int) -> set[str]:
-    inodes: set[str] = set()
+def _tcp_sockets(pid: int) -> list[tuple[str, str, str]]:
+    """State, local port and inode of each TCP socket in the network namespace of a process."""
+    sockets = []
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
-            inodes.update(fields[9] for fields in map(str.split, file) if len(fields) > 9 and fields[3] == "0A")
-    return inodes
+            lines = [line.split() for line in file]
+            sockets += [(fields[3], fields[1].rpartition(":")[2], fields[9]) for fields in lines[1:]]
+    return sockets

@@ -14,7 +14,6 @@ import ipaddress
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._errors import Mail
 from ansible_collections.fleetpost.mail.plugins.module_utils._exim_processes import (
     Process,
     carriers,
+    end_reception,
     exim_processes,
     is_reception,
 )
@@ -40,7 +40,6 @@ _HASH = re.compile(r"\{(?P<scheme>[A-Z0-9.-]+)\}(?P<hash>[!-~]+)")
 _FEW_MASKS = 8
 _NOBODY_KICKED = 68  # EX_NOHOST, Dovecot 2.3; 2.4 tells success
 _DOMAINS_AT_ONCE = 200
-_SIGNAL_PAUSE = 0.5
 
 
 def dovecot_version() -> str | None:
@@ -136,8 +135,6 @@ def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
     programs handing over mail, are never interrupted. Raises MailError naming those that remain.
     """
     begin = time.monotonic()
-    next_signal = begin + limit / 2
-    signals = _ending_signals()
     pause = 0.02
     while True:
         old = carriers(exim_processes(layout.exim_binary), started_before)
@@ -146,9 +143,9 @@ def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
             return
         if now >= begin + limit:
             raise _still_running(old, limit)
-        if now >= next_signal:
-            _end_receptions(old, next(signals))
-            next_signal = now + _SIGNAL_PAUSE
+        if now >= begin + limit / 2:
+            for process in filter(is_reception, old):
+                end_reception(process)
         time.sleep(pause)
         pause = min(0.2, pause * 1.5)
 
@@ -246,24 +243,6 @@ def _does_not_run(answer: subprocess.CompletedProcess[str]) -> bool:
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _ending_signals() -> Iterator[int]:
-    """What ends an SMTP session of Exim cleanly.
-
-    SIGTERM ends one that waits for a command. One that waits in the middle of DATA only notes it until more data
-    comes (4.96 and 4.98), which may be its full receive timeout; SIGALRM is that timeout.
-    """
-    while True:
-        yield signal.SIGTERM
-        yield signal.SIGALRM
-
-
-def _end_receptions(processes: Sequence[Process], number: int) -> None:
-    for process in processes:
-        if is_reception(process):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, number)
 
 
 def _still_running(processes: Sequence[Process], limit: float) -> MailError:

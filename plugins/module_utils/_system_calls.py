@@ -11,13 +11,14 @@ import errno
 import functools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
 _AT_EMPTY_PATH = 0x1000
+_PIDFD_GETFD = 438  # the same on every architecture
 _REMEDIES = {
     errno.ENOSPC: "Free some space on that file system and run again",
     errno.EDQUOT: "Raise the disk quota there and run again",
@@ -99,6 +100,24 @@ def rename_without_replacing(old_parent: int, old_name: str, new_parent: int, ne
         os.lstat(new_name, dir_fd=new_parent)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
+
+
+def copy_descriptor(pid: int, number: int, is_expected: Callable[[], bool]) -> int:
+    """A descriptor of ours for what is open in another process as `number`: pidfd_getfd(2), Linux 5.6.
+
+    is_expected: asked once the process is held and its number can no longer become another one's. Raises OSError, also
+    without the right to trace that process.
+    """
+    process = os.pidfd_open(pid)
+    try:
+        if not is_expected():
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        descriptor: int = _libc().syscall(_PIDFD_GETFD, process, number, 0)
+        if descriptor < 0:
+            raise _last_error()
+        return descriptor
+    finally:
+        os.close(process)
 
 
 def _last_error() -> OSError:

@@ -12,7 +12,7 @@ DAEMON = ("/usr/sbin/exim4", "-bd", "-q30m")
 
 
 def process(pid: int, words: tuple[str, ...] = DAEMON, parent: int = 1, began: float = 0.0, listens: bool = False) -> Process:
-    return Process(pid, parent, began, words, listens)
+    return Process(pid, parent, began, began, words, listens)
 
 
 @pytest.mark.parametrize("words", [DAEMON, ("/usr/sbin/exim4", "-bdf", "-q30m"), ("/usr/sbin/exim", "-bd", "-q1h"), ("exim4", "-bd")])

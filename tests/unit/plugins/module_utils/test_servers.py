@@ -58,8 +58,11 @@ def exim(tmp_path: Path) -> Layout:
 
 
 @contextlib.contextmanager
-def running(layout: Layout, script: str, *words: str, keep: tuple[int, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([layout.exim_binary, "-c", f"echo; {script}", *words], stdout=subprocess.PIPE, pass_fds=keep)
+def running(
+    layout: Layout, script: str, *words: str, keep: tuple[int, ...] = (), connection: socket.socket | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = [layout.exim_binary, "-c", f"echo; {script}", *words]
+    process = subprocess.Popen(command, stdin=connection, stdout=subprocess.PIPE, pass_fds=keep)
     assert process.stdout is not None
     process.stdout.read(1)
     try:
@@ -218,13 +221,38 @@ def test_a_delivery_is_never_signalled_and_is_named_in_the_end(exim: Layout) -> 
         assert delivery.stdout.read() == b""
 
 
-@pytest.mark.parametrize("ignored", ["ALRM", "TERM"])
-def test_an_older_connection_is_ended_after_half_of_the_time_by_one_signal_or_the_other(exim: Layout, ignored: str) -> None:
-    with running(exim, f"trap '' {ignored}; while :; do sleep 0.1; done", "-bd") as connection:
+@pytest.fixture
+def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A client's connection to a port that listens, and the server's side of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        server, _address = listener.accept()
+        with server:
+            yield client, server
+
+
+def test_an_older_connection_sees_its_end_of_input_after_half_of_the_time(
+    exim: Layout, connected: tuple[socket.socket, socket.socket]
+) -> None:
+    client, server = connected
+    with running(exim, "cat; echo 421 >&0", "-bd", connection=server) as reception:
+        client.sendall(b"MAIL")
         begin = time.monotonic()
-        _servers.wait_for_exim(exim, time.time() + 1, 6.0)
-        assert 2.9 < time.monotonic() - begin < 6.5
-        assert connection.wait(10) != 0
+        _servers.wait_for_exim(exim, time.time() + 1, 4.0)
+        assert 1.9 < time.monotonic() - begin < 4.0
+        assert reception.stdout is not None
+        assert reception.stdout.read() == b"MAIL"
+        assert client.recv(10) == b"421\n"
+
+
+def test_a_connection_that_does_not_end_is_named(exim: Layout, connected: tuple[socket.socket, socket.socket]) -> None:
+    _client, server = connected
+    script = "trap 'echo signalled' TERM ALRM INT HUP; while :; do sleep 0.1; done"
+    with running(exim, script, "-bd", connection=server) as reception:
+        with pytest.raises(MailError, match=rf"after 1 s: {reception.pid} "):
+            _servers.wait_for_exim(exim, time.time() + 1, 1.0)
+        reception.kill()
+        assert reception.stdout is not None
+        assert reception.stdout.read() == b""
 
 
 def test_the_daemon_that_listens_is_left_alone(exim: Layout) -> None:
