@@ -6,6 +6,7 @@
 
 LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 LAB_CACHE=${FLEETPOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fleetpost-mail}
+LAB_SSH_DIR=$LAB_CACHE/ssh
 LAB_IMAGE_PREFIX=localhost/fleetpost-mail
 LAB_LABEL=org.fleetpost.lab
 
@@ -33,16 +34,23 @@ need_root() {
 # Debian packages the lab needs on the machine that runs it.
 lab_engine_packages() {
     # netavark calls iptables; uidmap and aardvark-dns are dependencies podman looks for at run time.
-    printf '%s\n' podman runc netavark aardvark-dns iptables mmdebstrap uidmap
+    printf '%s\n' podman runc netavark aardvark-dns iptables mmdebstrap uidmap openssh-client
+}
+
+has_commands() {
+    local command
+    for command in "$@"; do
+        command -v "$command" >/dev/null || return 1
+    done
 }
 
 # Installs what is missing; only with apt, only when something is missing.
 ensure_engine() {
     local missing=() package
-    if command -v podman >/dev/null && command -v mmdebstrap >/dev/null && command -v iptables >/dev/null; then
+    if has_commands podman mmdebstrap iptables ssh; then
         return 0
     fi
-    command -v apt-get >/dev/null || die "podman, mmdebstrap and iptables are needed, and there is no apt-get to install them with"
+    command -v apt-get >/dev/null || die "podman, mmdebstrap, iptables and ssh are needed, and there is no apt-get to install them with"
     for package in $(lab_engine_packages); do
         dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done

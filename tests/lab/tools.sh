@@ -125,7 +125,7 @@ setup() {
     exec 8>&-
     WORK=$LAB_CACHE/work-$(printf '%s\n' "$ROOT" | hash_of)
     mkdir -p -- "$WORK"
-    export PATH=$VENV/bin:$PATH VIRTUAL_ENV=$VENV
+    export PATH=$VENV/bin:$PATH VIRTUAL_ENV=$VENV LAB_SSH_DIR
     export NO_COLOR=1 ANSIBLE_NOCOLOR=1 PY_COLORS=0
     unset PYTHONHOME PYTHONPATH
 }
