@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Declaration, Facts, Host
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import FakeHost
@@ -88,6 +89,15 @@ def declarations(draw):
     return entries
 
 
+def attempt(host, entries, **options):
+    """What a run says, be it only that a forward would lose its target."""
+    try:
+        outcome = host.domains(*entries, **options)
+    except MailErrors as error:
+        return str(error)
+    return outcome._replace(warnings=[], failures=list(outcome.failures))
+
+
 quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -139,8 +149,8 @@ def test_a_second_run_of_any_declaration_changes_nothing(entries):
 def test_no_hash_is_in_what_any_two_runs_return(first, second):
     with tempfile.TemporaryDirectory() as directory:
         host = FakeHost(Path(directory))
-        shown = [host.domains(*first), host.info(), host.domains(*second, check=True), host.domains(*second)]
-        shown += [host.domains(*first, prune=True, prune_limit="100%", removed_mail="delete"), host.info()]
+        shown = [host.domains(*first), host.info(), attempt(host, second, check=True), attempt(host, second)]
+        shown += [attempt(host, first, prune=True, prune_limit="100%", removed_mail="delete"), host.info()]
         assert MARKER not in repr(shown)
         assert MARKER not in host.text("/var/log/mail-domains.log")
 
@@ -152,14 +162,10 @@ def test_a_check_run_of_any_change_tells_what_the_run_does(first, second):
         host = FakeHost(Path(directory))
         host.domains(*first)
         options = {"prune": True, "prune_limit": "100%", "removed_mail": "delete"}
-        checked, done = host.domains(*second, check=True, **options), host.domains(*second, **options)
-        assert (checked.changed, checked.diff, checked.actions, checked.counts) == (
-            done.changed,
-            done.diff,
-            done.actions,
-            done.counts,
-        )
-        assert not host.domains(*second, **options).changed
+        checked, done = attempt(host, second, check=True, **options), attempt(host, second, **options)
+        assert checked == done
+        again = attempt(host, second, **options)
+        assert again == done if isinstance(done, str) else not again.changed
 
 
 FACTS = Facts(
