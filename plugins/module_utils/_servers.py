@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import fnmatch
 import functools
 import hmac
@@ -16,7 +17,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._exim_processes import (
@@ -39,7 +40,10 @@ _CRYPT_DATA_BYTES = 1 << 18
 _HASH = re.compile(r"\{(?P<scheme>[A-Z0-9.-]+)\}(?P<hash>[!-~]+)")
 _FEW_MASKS = 8
 _NOBODY_KICKED = 68  # EX_NOHOST, Dovecot 2.3; 2.4 tells success
-_DOMAINS_AT_ONCE = 200
+_MESSAGES_AT_ONCE = 500
+_QUEUE_PAUSE = 0.3
+# " 1m   271 1xVMsm-00050I-30 <sender@example.com>", below it the recipients.
+_QUEUE_HEAD = re.compile(r"\s*[0-9]+[smhdw]\s+\S+\s+(?P<id>[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\s+<")
 
 
 def dovecot_version() -> str | None:
@@ -113,18 +117,32 @@ def end_sessions(masks: Sequence[str]) -> None:
             raise MailError(f"Dovecot did not end the sessions of {mask}: {_last_line(answer.stderr)}")
 
 
-def flush_queue(layout: Layout, domains: Sequence[str], limit: float = 120.0) -> None:
+def flush_queue(layout: Layout, domains: Collection[str], limit: float = 120.0) -> int:
     """Try now to deliver every queued message with a recipient in one of the domains, frozen or not; wait until done.
 
-    limit: seconds for all of it. Exim passes over a message that another of its processes is delivering. Raises
-    MailError when the time is over (deliveries that have begun go on) or when Exim refuses.
+    A message that another Exim process is delivering is waited for, and tried if it is still queued then. What is
+    deferred, or arrives meanwhile, stays queued. limit: seconds for all of it. Returns how many of these messages stay
+    queued. Raises MailError when the time is over (deliveries that have begun go on) or when Exim refuses.
     """
     deadline = time.monotonic() + limit
-    for batch in _batches(domains, _DOMAINS_AT_ONCE):
-        pattern = "(?i)@(" + "|".join(re.escape(domain) for domain in batch) + ")$"
-        answer = _run([layout.exim_binary, "-Rrff", pattern], limit=max(0.1, deadline - time.monotonic()))
-        if answer.returncode != 0:
-            raise MailError(f"Exim did not run its queue: {_last_line(answer.stderr)}")
+    wanted = frozenset(domain.lower() for domain in domains)
+    tried: set[str] = set()
+    while True:
+        queued = _queued_messages(layout, wanted)
+        busy = {message for message in queued if _is_being_delivered(layout, message)}
+        ready = [message for message in queued if message not in busy and message not in tried]
+        if not ready and not busy:
+            return len(queued)
+        if time.monotonic() >= deadline:
+            raise MailError(
+                f"{len(ready) + len(busy)} queued messages of these domains were still being delivered after {limit:g} s",
+                remedy="Run again when their deliveries have finished (exiwhat shows what they do)",
+            )
+        for batch in _batches(ready, _MESSAGES_AT_ONCE):
+            _ask_exim([layout.exim_binary, "-M", *batch], max(0.1, deadline - time.monotonic()))
+        tried.update(ready)
+        if not ready:
+            time.sleep(_QUEUE_PAUSE)
 
 
 def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
@@ -189,7 +207,7 @@ def _run(command: list[str], secret: str = "", limit: float = _TOOL_SECONDS) -> 
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise MailError(f"{program} did not end within {limit:g} s", remedy="See the host's log and its load") from None
+        raise MailError(f"{program} did not end within {limit:.1f} s", remedy="See the host's log and its load") from None
     except OSError as error:
         raise MailError(f"cannot run {program}: {error.strerror}", remedy="Run the collection's roles on this host first") from None
 
@@ -238,6 +256,43 @@ def _logged_in() -> frozenset[str]:
 
 def _does_not_run(answer: subprocess.CompletedProcess[str]) -> bool:
     return any(reason in answer.stderr for reason in ("No such file or directory", "Connection refused"))
+
+
+def _queued_messages(layout: Layout, domains: frozenset[str]) -> list[str]:
+    """The ids of the queued messages with an undelivered recipient in one of the domains."""
+    # Not `exim -R`: what it selects by is limited to 256 characters.
+    found = []
+    message = ""
+    for line in _ask_exim([layout.exim_binary, "-bpru"], _TOOL_SECONDS).splitlines():
+        head = _QUEUE_HEAD.match(line)
+        if head:
+            message = head["id"]
+        elif message and line.strip().rpartition("@")[2].lower() in domains:
+            found.append(message)
+            message = ""
+    return found
+
+
+def _ask_exim(command: list[str], limit: float) -> str:
+    answer = _run(command, limit=limit)
+    if answer.returncode != 0:
+        raise MailError(f"Exim refused to handle its queue: {_last_line(answer.stderr)}")
+    return answer.stdout
+
+
+def _is_being_delivered(layout: Layout, message: str) -> bool:
+    """Whether another process holds the lock that Exim keeps on a message's data file during a delivery."""
+    # With split_spool_directory the sixth character of the id names the directory.
+    for directory in ("input", f"input/{message[5]}"):
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(f"{layout.exim_spool}/{directory}/{message}-D", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+            except OSError:
+                return True
+            finally:
+                os.close(descriptor)
+    return False
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -176,23 +176,71 @@ def test_sessions_that_dovecot_does_not_end_are_an_error(install: Install) -> No
         _servers.end_sessions(["*@a.test"])
 
 
-def test_the_queue_is_run_for_exactly_the_domains(install: Install, bin_directory: Path) -> None:
-    install("exim4", "exit 0")
-    layout = dataclasses.replace(DEBIAN, exim_binary=f"{bin_directory}/exim4")
-    _servers.flush_queue(layout, ["a.test", "x-y.test"])
-    assert (bin_directory / "exim4.arguments").read_text() == "-Rrff (?i)@(a\\.test|x\\-y\\.test)$\n"
-    _servers.flush_queue(layout, [f"d{number}.test" for number in range(450)])
-    assert len((bin_directory / "exim4.arguments").read_text().splitlines()) == 4
+QUEUE = """\
+ 1m   271 1xVMsm-00050I-30 <s@out.test>
+          u@xa.test
+
+ 2h  2.7K 1xVMsm-00050G-28 <> *** frozen ***
+          other@b.test
+          U@A.Test
+          v@a.test
+
+25d   285 1xVMsk-000000003s1-0W7O <s@a.test> (root)
+          u@a.test.example
+          a.test@c.test
+
+ 0m   285 1xVMsk-000000003s2-0W7O <a@b.test>
+          info@d.test
+"""
 
 
-def test_a_queue_run_that_hangs_or_fails_is_an_error(install: Install, bin_directory: Path) -> None:
-    layout = dataclasses.replace(DEBIAN, exim_binary=f"{bin_directory}/exim4")
-    install("exim4", "exec sleep 30")
+@pytest.fixture
+def queue(install: Install, bin_directory: Path, tmp_path: Path) -> Layout:
+    """An Exim with a queue; a delivery empties nothing."""
+    (bin_directory / "queue").write_text(QUEUE)
+    install("exim4", f'test "$1" = -bpru && cat {bin_directory}/queue; exit 0')
+    spool = tmp_path / "spool"
+    (spool / "input").mkdir(parents=True)
+    return dataclasses.replace(DEBIAN, exim_binary=f"{bin_directory}/exim4", exim_spool=str(spool))
+
+
+def deliveries(layout: Layout) -> list[str]:
+    return [line for line in Path(f"{layout.exim_binary}.arguments").read_text().splitlines() if line != "-bpru"]
+
+
+def test_exactly_the_queued_messages_of_the_domains_are_tried_once(queue: Layout) -> None:
+    assert _servers.flush_queue(queue, ["a.test", "d.test", "nothing.test"]) == 2
+    assert deliveries(queue) == ["-M 1xVMsm-00050G-28 1xVMsk-000000003s2-0W7O"]
+
+
+def test_without_queued_messages_of_the_domains_nothing_is_delivered(queue: Layout) -> None:
+    assert _servers.flush_queue(queue, ["out.test", "test"]) == 0
+    assert deliveries(queue) == []
+
+
+@pytest.mark.parametrize("directory", ["input", "input/m"])
+def test_a_message_that_is_being_delivered_is_waited_for_and_then_tried(queue: Layout, directory: str) -> None:
+    data = Path(queue.exim_spool, directory, "1xVMsm-00050G-28-D")
+    data.parent.mkdir(exist_ok=True)
+    data.write_bytes(b"1xVMsm-00050G-28-D\nbody")
+    lock = f"import fcntl; file = open({str(data)!r}, 'r+'); fcntl.lockf(file, fcntl.LOCK_EX, 19); print(); input()"
+    with subprocess.Popen([sys.executable, "-c", lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.read(1)
+        with pytest.raises(MailError, match=r"1 queued messages .* after 0\.5 s"):
+            _servers.flush_queue(queue, ["a.test"], limit=0.5)
+        assert deliveries(queue) == []
+    assert _servers.flush_queue(queue, ["a.test"]) == 1
+    assert deliveries(queue) == ["-M 1xVMsm-00050G-28"]
+
+
+def test_a_delivery_that_hangs_or_a_refusal_is_an_error(install: Install, queue: Layout, bin_directory: Path) -> None:
+    install("exim4", f'test "$1" = -bpru && exec cat {bin_directory}/queue; exec sleep 30')
     with pytest.raises(MailError, match="did not end within"):
-        _servers.flush_queue(layout, ["a.test"], limit=0.5)
+        _servers.flush_queue(queue, ["a.test"], limit=0.5)
     install("exim4", "echo 'exim: permission denied' >&2; exit 1")
     with pytest.raises(MailError, match="permission denied"):
-        _servers.flush_queue(layout, ["a.test"])
+        _servers.flush_queue(queue, ["a.test"])
 
 
 def test_a_host_without_exim_processes_needs_no_waiting(exim: Layout) -> None:
