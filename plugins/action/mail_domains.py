@@ -26,27 +26,40 @@ class ActionModule(ActionBase):
     _requires_connection = True
     _supports_check_mode = True
     _supports_diff = True
+    _domains: Any = None
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        if (arguments.get("domains") is None) == (arguments.get("src") is None):
-            raise AnsibleActionFail("exactly one of domains and src is needed")
+        arguments = self._arguments_without_domains()
         try:
-            if arguments.get("domains") is not None or not boolean(arguments.get("remote_src", False), strict=False):
-                content = self._content(arguments.pop("domains", None), arguments.get("src"))
+            if self._domains is not None or not boolean(arguments.get("remote_src", False), strict=False):
+                content = self._content(arguments.get("src"))
                 arguments.update(src=self._carry(content), remote_src=True)
             result.update(self._execute_module(module_name=_MODULE, module_args=arguments, task_vars=task_vars))
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
 
-    def _content(self, domains: Any, src: str | None) -> bytes:
+    def _arguments_without_domains(self) -> dict[str, Any]:
+        """The task's other arguments.
+
+        The domains are taken out of the task itself, because ansible-core sends its arguments to callbacks, which may
+        show them; a task that is tried again finds them here.
+        """
+        if self._task.args.get("domains") is not None:
+            self._domains = self._task.args["domains"]
+            self._task.args = {name: value for name, value in self._task.args.items() if name != "domains"}
+        arguments = dict(self._task.args)
+        if (self._domains is None) == (arguments.get("src") is None):
+            raise AnsibleActionFail("exactly one of domains and src is needed")
+        return arguments
+
+    def _content(self, src: str | None) -> bytes:
         """The declaration as JSON."""
         if src is None:
-            if not isinstance(domains, (list, tuple)):
-                raise AnsibleActionFail(f"domains must be a list, not {type(domains).__name__}")
-            return _as_json(domains)
+            if not isinstance(self._domains, (list, tuple)):
+                raise AnsibleActionFail(f"domains must be a list, not {type(self._domains).__name__}")
+            return _as_json(self._domains)
         path = self._find_needle("files", src)
         if path.endswith(".json"):
             with open(self._loader.get_real_file(path, decrypt=True), "rb") as file:

@@ -19,11 +19,12 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._directories import
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import domain_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
     EndSessions,
     MakeDirectory,
+    PutBack,
     Remove,
     SetOwnership,
     Step,
@@ -74,6 +75,8 @@ def _walk_single(tree: Tree, step: Step) -> None:
     elif isinstance(step, ChownTree):
         _mail_tree.chown_tree(tree, step.path, step.from_uid, step.ownership.uid, step.ownership.gid)
         tree.set_ownership(step.path, step.ownership)
+    elif isinstance(step, PutBack):
+        put_back(tree, step)
     elif isinstance(step, EndSessions) and tree.is_host:
         _servers.end_sessions(list(step.masks))
 
@@ -148,13 +151,13 @@ def _archive_or_delete(tree: Tree, removal: Remove) -> None:
     _mail_tree.delete_tree(tree, removal.target)
 
 
-def put_back(tree: Tree, removal: Remove, owner: Account) -> None:
-    """Gives the mail of a failed removal back to its place and owner, so that its line can come back."""
-    if removal.source is None or not tree.exists(removal.target):
+def put_back(tree: Tree, step: PutBack) -> None:
+    """Gives mail that was set aside back to its place and owner; nothing to do where none was."""
+    if not tree.exists(step.source):
         return
-    top = DOMAIN_DIRECTORY if "@" not in removal.name else None
-    with _claimed(tree, removal.target):
-        _mail_tree.put_back(tree, removal.target, removal.source, owner.uid, owner.gid, top=top)
+    top = DOMAIN_DIRECTORY if "@" not in step.name else None
+    with _claimed(tree, step.source):
+        _mail_tree.put_back(tree, step.source, step.target, step.owner.uid, step.owner.gid, top=top)
 
 
 def now_text(now: float | None = None) -> str:

@@ -20,7 +20,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Ownership,
     domain_of,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._steps import ChownTree, MakeDirectory, SetOwnership
+from ansible_collections.fleetpost.mail.plugins.module_utils._steps import ChownTree, MakeDirectory, PutBack, SetOwnership
 
 # Above the mailboxes everything belongs to root, so that no owner can put a link in the place of a directory.
 DOMAIN_DIRECTORY = Ownership(0, 0, 0o711)
@@ -58,6 +58,28 @@ def _mailbox_directory(path: str, there: Ownership | None, account: Account, fac
         yield ChownTree(path, there.uid, wanted)
     else:
         yield from _directory(path, there, wanted, facts)
+
+
+def put_back_steps(layout: Layout, observed: Observed, desired: Host, facts: Facts) -> Iterator[PutBack]:
+    """The steps for mail that an interrupted removal set aside, of domains and mailboxes that are wanted again."""
+    found = observed.trees.found
+    for name, since in unfinished_removals(observed.host, desired):
+        source = layout.removed_tree(name, since)
+        target = layout.mailbox_tree(name) if "@" in name else layout.domain_tree(name)
+        owner = facts.users.get(desired.domains[domain_of(name)].owner)
+        if source in found and target not in found and owner:
+            yield PutBack(name, source, target, owner)
+
+
+def unfinished_removals(present: Host, desired: Host) -> Iterator[tuple[str, str]]:
+    """Name and beginning of each removal whose domain or mailbox is wanted again; domains first."""
+    for name, domain in present.domains.items():
+        if domain.removal and name in desired.domains:
+            yield name, domain.removal.since
+    for name, there in present.addresses.items():
+        removal = there.old_mailbox if isinstance(there, Alias) else there.removal
+        if removal and isinstance(desired.addresses.get(name), Mailbox) and domain_of(name) in desired.domains:
+            yield name, removal.since
 
 
 def adopted_trees(layout: Layout, observed: Observed, desired: Host) -> Iterator[MailError]:

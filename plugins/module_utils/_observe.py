@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils._directories import unfinished_removals
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout, layout_for
@@ -115,6 +116,8 @@ def _wanted_directories(layout: Layout, present: Host, desired: Host) -> Iterato
             # A login without an address is what a run leaves that died before it wrote the address.
             is_new = not isinstance(present.addresses.get(name), Mailbox) and name not in present.hashes
             yield layout.mailbox_tree(name), is_new
+    for name, since in unfinished_removals(present, desired):
+        yield layout.removed_tree(name, since), False
 
 
 def _directory_at(root: int, path: str, mail_root: str) -> Ownership | None:

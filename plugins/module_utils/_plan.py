@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._directories import adopted_trees, directory_steps
+from ansible_collections.fleetpost.mail.plugins.module_utils._directories import adopted_trees, directory_steps, put_back_steps
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
@@ -68,7 +68,8 @@ def plan(layout: Layout, observed: Observed, desired: Host, facts: Facts, removi
         raise MailErrors(errors)
     directories = list(directory_steps(layout, observed, desired, facts))
     masks = tuple(_sessions_to_end(observed.host, desired, removing))
-    steps: list[Step] = [step for step in directories if isinstance(step, MakeDirectory)]
+    steps: list[Step] = list(put_back_steps(layout, observed, desired, facts))
+    steps += [step for step in directories if isinstance(step, MakeDirectory)]
     steps += [table for table in tables if _is_dovecots(layout, table.path)]
     steps += [step for step in directories if not isinstance(step, MakeDirectory)]
     steps += [table for table in tables if not _is_dovecots(layout, table.path)]

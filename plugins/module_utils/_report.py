@@ -24,6 +24,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
     MakeDirectory,
+    PutBack,
     Remove,
     SetOwnership,
 )
@@ -49,7 +50,7 @@ class Action(NamedTuple):
 def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list[Action]:
     """Every change of the plan, sorted by domain. A new domain is one action, its mailboxes are counted in its detail."""
     found = [*_domain_actions(present, desired), *_address_actions(present, desired)]
-    found += (_removal_action(removal, removal.target) for removal in plan.removals)
+    found += (_removal_action(removal) for removal in plan.removals)
     found += _login_actions(layout, plan, present, desired)
     found += _directory_actions(layout, plan, found)
     return sorted(found)
@@ -126,16 +127,20 @@ def _an(kind: str) -> str:
     return f"an {kind}" if kind == "alias" else f"a {kind}"
 
 
-def _removal_action(removal: Remove, target: str) -> Action:
-    fate = {
-        "keep": f"its mail is kept in {target}",
-        "archive": f"its mail is archived in {removal.removal.archive_dir}",
-        "delete": "its mail is deleted",
-    }[removal.removal.removed_mail]
+def _removal_action(removal: Remove) -> Action:
+    fate = _fate(removal, removal.target)
     if "@" not in removal.name:
         return Action(removal.name, "remove", fate)
     detail = f"{removal.name}, {fate}" if removal.source else removal.name
     return Action(domain_of(removal.name), "remove mailbox" if removal.source else "remove address", detail)
+
+
+def _fate(removal: Remove, target: str) -> str:
+    return {
+        "keep": f"its mail is kept in {target}",
+        "archive": f"its mail is archived in {removal.removal.archive_dir}/{target.rpartition('/')[2]}.tar.gz",
+        "delete": "its mail is deleted",
+    }[removal.removal.removed_mail]
 
 
 def _login_actions(layout: Layout, plan: Plan, present: Host, desired: Host) -> Iterator[Action]:
@@ -155,6 +160,8 @@ def _directory_actions(layout: Layout, plan: Plan, found: list[Action]) -> Itera
     """Directories and tables that are put right although nothing else of their domain changes."""
     changed = {action.domain for action in found}
     for step in plan.steps:
+        if isinstance(step, PutBack):
+            yield Action(domain_of(step.name), "put mail back", f"{step.target}, from {step.source}")
         if not isinstance(step, (MakeDirectory, SetOwnership, ChownTree)):
             continue
         domain = step.path[len(layout.mail_root) + 1 :].partition("/")[0] if step.path.startswith(layout.mail_root) else ""
@@ -233,13 +240,16 @@ def _cut(lines: list[str]) -> str:
 def _directories_diff(root: str, plan: Plan) -> Iterator[dict[str, str]]:
     made = [step for step in plan.steps if isinstance(step, MakeDirectory)]
     mended = [step for step in plan.steps if isinstance(step, (SetOwnership, ChownTree))]
+    returned = [step for step in plan.steps if isinstance(step, PutBack)]
     removed = [step for step in plan.removals if step.source]
     after = [f"{step.path}/ {_rights(step)}" for step in made]
     after += [f"{step.path} {_rights(step)}" for step in mended]
     # When a removal begins is not known before: check mode must show the same.
-    after += [_removal_action(step, f"{step.target.rpartition('.')[0]}.TIMESTAMP").detail for step in removed]
+    after += [f"{step.source}/: {_fate(step, step.target.rpartition('.')[0] + '.TIMESTAMP')}" for step in removed]
+    after += [f"{step.target}/" for step in returned]
     before = [f"{step.path} (other owner or mode)" for step in mended]
     before += [f"{step.source}/" for step in removed]
+    before += [f"{step.source}/" for step in returned]
     if before or after:
         yield _diff(root, "mail directories and ownership", before, after)
 

@@ -29,7 +29,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._steps import Remove
+from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
 
 
@@ -156,7 +156,8 @@ def _put_back(
         if owner is None:
             continue
         try:
-            _apply.put_back(tree, removal, owner)
+            if removal.source is not None:
+                _apply.put_back(tree, PutBack(removal.name, removal.target, removal.source, owner))
             restored.add(removal.name)
         except MailError as error:
             failures = [*failures, _apply.Failure(removal.name, error)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Union
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership, Removal
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Ownership, Removal
 
 
 class MakeDirectory(NamedTuple):
@@ -55,4 +55,13 @@ class Remove(NamedTuple):
     target: str
 
 
-Step = Union[MakeDirectory, WriteTable, SetOwnership, ChownTree, EndSessions]
+class PutBack(NamedTuple):
+    """Bring the mail of a removal that was not finished back to its place: what was to go is wanted again."""
+
+    name: str
+    source: str
+    target: str
+    owner: Account
+
+
+Step = Union[PutBack, MakeDirectory, WriteTable, SetOwnership, ChownTree, EndSessions]

@@ -76,10 +76,8 @@ def test_hostile_text_is_one_error_with_the_path_of_its_option(field, text):
     assert message.isprintable()
 
 
-@pytest.mark.parametrize("text", [*HOSTILE[:-1], "relative", "/srv/../etc"])
+@pytest.mark.parametrize("text", [*(text for text in HOSTILE[:-1] if text != "/etc/passwd"), "relative", "/srv/../etc"])
 def test_a_hostile_archive_directory_is_one_error(text):
-    if text == "/etc/passwd":
-        pytest.skip("a path like others")
     ((where, _message),) = bulk_errors(archive_dir=text, removed_mail="archive")
     assert where == "archive_dir"
 

@@ -166,6 +166,9 @@ def test_a_domain_that_comes_back_before_its_removal_is_over_has_its_mailboxes(t
             host.domain("example.com")
             assert domain_enabled(host, "example.com") == "yes"
             assert len(host.table("addresses")) == 4
+            if how == "keep":
+                assert host.text("/var/vmail/example.com/info/Maildir/new/mail-1")
+                assert host.owner("/var/vmail/example.com/info")[0] == host.owner("/var/vmail/example.com/desk")[0] != 0
             assert not host.domains().changed
 
 

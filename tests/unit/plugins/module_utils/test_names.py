@@ -103,12 +103,18 @@ VALID = {
 }
 
 
-@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x00", "\x0b", " ", "\u2028"])
-@pytest.mark.parametrize("name", VALID)
+# A directory's name may end with a space.
+ENDS = [
+    (name, end)
+    for name in VALID
+    for end in ("\n", "\r", "\r\n", "\x00", "\x0b", " ", "\u2028")
+    if (name, end) != ("absolute_directory", " ")
+]
+
+
+@pytest.mark.parametrize(("name", "end"), ENDS)
 def test_nothing_may_follow_a_name_not_even_a_line_break(name, end):
     grammar, text = VALID[name]
-    if (name, end) == ("absolute_directory", " "):
-        pytest.skip("a directory's name may end with a space")
     with pytest.raises(ValueError, match=r"\w"):
         grammar(text + end)
 

@@ -170,7 +170,7 @@ def test_a_check_run_tells_exactly_what_the_real_run_does(host, start):
 def test_the_diff_of_a_removal_does_not_depend_on_the_clock(host):
     host.domains(COM)
     (diff,) = [one for one in host.domain("example.com", state="absent").diff if "directories" in one["after_header"]]
-    assert diff["after"].endswith("its mail is kept in /var/vmail/.removed/example.com.TIMESTAMP\n")
+    assert diff["after"].endswith("/var/vmail/example.com/: its mail is kept in /var/vmail/.removed/example.com.TIMESTAMP\n")
 
 
 @pytest.mark.parametrize("start", STARTS)
