@@ -6,20 +6,25 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import re
 import socket
+import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._host_addresses import host_addresses
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import copy_descriptor
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Exim's options that only look or test: -bp, -bP, -bt, -bh, -be, -bV and their kind. They carry no mail.
 _LOOKS = re.compile(r"-b(e|em|f|F|h|hc|i|I.*|p.*|P|rt|rw|s?v|vs|t|V)")
 _DAEMON = re.compile(r"-bd.*|-q[a-zA-Z/]*([0-9]+[smhdw])+")
-_LISTEN, _ESTABLISHED = "0A", "01"
+_QUEUE_RUN = re.compile(r"-q[a-zA-Z]*|-[RS][a-z]*")
+_ESTABLISHED, _CONNECTING, _LISTEN = "01", "02", "0A"
+_MAIL_PORTS = (25, 465, 587)
 _DELETED = " (deleted)"
 
 
@@ -35,8 +40,20 @@ class Process:
     """The same in seconds since the boot, exactly as the kernel tells it."""
     words: tuple[str, ...]
     """Its command line; a process keeps the one of its parent until it starts another program."""
-    listens: bool
+    listens: bool = False
     """Whether it holds a listening socket; only looked up where the command line is a daemon's."""
+    sends: bool = False
+    """Whether it holds a connection to another host's mail port; only looked up where it is not a daemon's."""
+
+
+@dataclass(frozen=True)
+class _Socket:
+    """One TCP socket of this host, as /proc/net/tcp shows it."""
+
+    state: str
+    port: int
+    remote_address: str
+    remote_port: int
 
 
 def exim_processes(binary: str) -> list[Process]:
@@ -44,14 +61,15 @@ def exim_processes(binary: str) -> list[Process]:
     program = os.path.realpath(binary)
     # starttime counts from the boot, on the clock CLOCK_BOOTTIME; btime of /proc/stat would be whole seconds.
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _runs(entry, program)]
+    sockets = _tcp_sockets() if pids else {}
     found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and _runs(entry, program):
-            # A process may end between any two of these reads.
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                process = _process(int(entry), boot)
-                if process is not None:
-                    found.append(process)
+    for pid in pids:
+        # A process may end between any two of these reads.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            process = _process(pid, boot)
+            if process is not None:
+                found.append(_with_sockets(process, sockets))
     return found
 
 
@@ -71,14 +89,38 @@ def daemons(processes: Iterable[Process]) -> frozenset[int]:
 
 
 def carriers(processes: Iterable[Process], started_before: float) -> list[Process]:
-    """Those that began before that moment and may hold mail, or what a table said then: all but daemons and lookers."""
+    """Those that began before that moment and may still deliver or accept mail here by what a table said then.
+
+    Not the daemons, who only looks or tests, a queue run itself (each message gets a process of its own, which counts),
+    and deliveries that have come to sending to other hosts, which may take hours: Exim routes all addresses of a message
+    first, then delivers those of this host, then the others.
+    """
     processes = list(processes)
-    kept = daemons(processes)
+    harmless = daemons(processes) | _past_local_deliveries(processes)
+    words = {process.pid: process.words for process in processes}
     return [
         process
         for process in processes
-        if process.began < started_before and process.pid not in kept and not any(map(_LOOKS.fullmatch, process.words))
+        if process.began < started_before
+        and process.pid not in harmless
+        and not any(map(_LOOKS.fullmatch, process.words))
+        and not (any(map(_QUEUE_RUN.fullmatch, process.words)) and words.get(process.parent) != process.words)
     ]
+
+
+def _past_local_deliveries(processes: Iterable[Process]) -> frozenset[int]:
+    """Deliveries with a connection to another host's mail port, and the process that waits for such a one."""
+    by_pid = {process.pid: process for process in processes}
+    found = set()
+    for process in by_pid.values():
+        # -MC takes over a connection for a message that it has yet to route.
+        if not process.sends or any(word.startswith("-MC") for word in process.words):
+            continue
+        sender: Process | None = process
+        while sender is not None and sender.words == process.words and sender.pid not in found:
+            found.add(sender.pid)
+            sender = by_pid.get(sender.parent)
+    return frozenset(found)
 
 
 def is_reception(process: Process) -> bool:
@@ -95,15 +137,19 @@ def end_reception(process: Process) -> None:
 
     Does nothing where this is not to be had (Linux before 5.6, a container without the capability SYS_PTRACE).
     """
+    sockets = _tcp_sockets()
+    ports = {found.port for found in sockets.values() if found.state == _LISTEN}
     with contextlib.suppress(OSError):
-        for number in _client_sockets(process.pid):
-            descriptor = copy_descriptor(process.pid, number, lambda: _is_still(process))
-            with socket.socket(fileno=descriptor) as connection:
-                connection.shutdown(socket.SHUT_RD)
+        for inode, number in _open_sockets(process.pid).items():
+            connection = sockets.get(inode)
+            if connection is not None and connection.state == _ESTABLISHED and connection.port in ports:
+                descriptor = copy_descriptor(process.pid, number, lambda: _is_still(process))
+                with socket.socket(fileno=descriptor) as client:
+                    client.shutdown(socket.SHUT_RD)
 
 
 def _is_still(process: Process) -> bool:
-    now = _process(process.pid, process.began - process.start)
+    now = _process(process.pid, 0.0)
     return now is not None and now.start == process.start
 
 
@@ -137,23 +183,30 @@ def _process(pid: int, boot: float) -> Process | None:
     state, parent, start = fields[0], int(fields[1]), int(fields[19]) / _TICKS
     if state in (b"Z", b"X"):
         return None
-    return Process(pid, parent, boot + start, start, words, _serves_smtp(words) and _listens(pid))
+    return Process(pid, parent, boot + start, start, words)
 
 
-def _listens(pid: int) -> bool:
-    listening = {inode for state, _port, inode in _tcp_sockets(pid) if state == _LISTEN}
-    return not listening.isdisjoint(_open_sockets(pid))
+def _with_sockets(process: Process, sockets: dict[str, _Socket]) -> Process:
+    held = [sockets[inode] for inode in _open_sockets(process.pid) if inode in sockets]
+    if _is_daemon_command(process.words):
+        return replace(process, listens=any(found.state == _LISTEN for found in held))
+    return replace(process, sends=any(map(_leads_to_another_host, held)))
 
 
-def _client_sockets(pid: int) -> list[int]:
-    """The descriptors of a process that are connections to a port on which this host listens."""
-    sockets = _tcp_sockets(pid)
-    ports = {port for state, port, _inode in sockets if state == _LISTEN}
-    clients = {inode for state, port, inode in sockets if state == _ESTABLISHED and port in ports}
-    return [descriptor for inode, descriptor in _open_sockets(pid).items() if inode in clients]
+def _leads_to_another_host(found: _Socket) -> bool:
+    if found.state not in (_CONNECTING, _ESTABLISHED) or found.remote_port not in _MAIL_PORTS:
+        return False
+    # In the kernel's form: words of 32 bits, each in the byte order of the machine.
+    words = [
+        int(found.remote_address[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(found.remote_address), 8)
+    ]
+    address = ipaddress.ip_address(b"".join(words))
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address) not in host_addresses() and not (mapped or address).is_loopback
 
 
 def _open_sockets(pid: int) -> dict[str, int]:
+    """The inodes of the sockets that a process holds, each with its descriptor there."""
     sockets = {}
     for descriptor in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -163,11 +216,13 @@ def _open_sockets(pid: int) -> dict[str, int]:
     return sockets
 
 
-def _tcp_sockets(pid: int) -> list[tuple[str, str, str]]:
-    """State, local port and inode of each TCP socket in the network namespace of a process."""
-    sockets = []
+def _tcp_sockets() -> dict[str, _Socket]:
+    """The TCP sockets of our network namespace by their inodes."""
+    sockets = {}
     for table in ("tcp", "tcp6"):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
-            lines = [line.split() for line in file]
-            sockets += [(fields[3], fields[1].rpartition(":")[2], fields[9]) for fields in lines[1:]]
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{table}", encoding="ascii") as file:
+            next(file)
+            for _slot, local, remote, state, *_counters, inode in (line.split()[:10] for line in file):
+                address, _colon, port = remote.partition(":")
+                sockets[inode] = _Socket(state, int(local.rpartition(":")[2], 16), address, int(port, 16))
     return sockets

@@ -11,7 +11,6 @@ import fcntl
 import fnmatch
 import functools
 import hmac
-import ipaddress
 import os
 import re
 import shutil
@@ -27,7 +26,18 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._exim_processes imp
     exim_processes,
     is_reception,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._host_addresses import host_addresses
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+
+__all__ = [
+    "dovecot_version",
+    "end_sessions",
+    "flush_queue",
+    "hash_password",
+    "host_addresses",
+    "password_matches",
+    "wait_for_exim",
+]
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
@@ -146,7 +156,7 @@ def flush_queue(layout: Layout, domains: Collection[str], limit: float = 120.0) 
 
 
 def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
-    """Wait until every Exim process but the daemon is younger than a moment; it may act on the tables as they were.
+    """Wait until no Exim process is left that may deliver or accept mail here by the tables as they were before a moment.
 
     started_before: that moment, in seconds since the epoch. limit: seconds to wait. From half of it on, SMTP
     connections that are older are ended: Exim answers 421 and the sender keeps its message. Deliveries, and local
@@ -166,29 +176,6 @@ def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
                 end_reception(process)
         time.sleep(pause)
         pause = min(0.2, pause * 1.5)
-
-
-def host_addresses() -> frozenset[str]:
-    """The IPv4 and IPv6 addresses that are this host's own, in canonical text form. Raises MailError."""
-    try:
-        with open("/proc/net/fib_trie", encoding="ascii") as file:
-            addresses = set(_local_addresses(file))
-    except OSError as error:
-        raise MailError(f"cannot read the host's addresses: {error.strerror}", where="/proc/net/fib_trie") from error
-    with contextlib.suppress(FileNotFoundError), open("/proc/net/if_inet6", encoding="ascii") as file:
-        addresses.update(str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in file)
-    return frozenset(addresses)
-
-
-def _local_addresses(fib_trie: Iterator[str]) -> Iterator[str]:
-    """The routes "/32 host LOCAL" of the kernel's table: an address, and below it what it is."""
-    address = ""
-    for line in fib_trie:
-        words = line.split()
-        if words[:1] == ["|--"]:
-            address = words[1]
-        elif words[:3] == ["/32", "host", "LOCAL"]:
-            yield address
 
 
 def _run(command: list[str], secret: str = "", limit: float = _TOOL_SECONDS) -> subprocess.CompletedProcess[str]:
