@@ -12,10 +12,9 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._host_addresses import host_addresses
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import copy_descriptor
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -56,8 +55,11 @@ class _Socket:
     remote_port: int
 
 
-def exim_processes(binary: str) -> list[Process]:
-    """The processes of this pid namespace that run the program `binary`, zombies left out."""
+def exim_processes(binary: str, own_addresses: Collection[str]) -> list[Process]:
+    """The processes of this pid namespace that run the program `binary`, zombies left out.
+
+    own_addresses: of this host, to tell mail sent to others.
+    """
     program = os.path.realpath(binary)
     # starttime counts from the boot, on the clock CLOCK_BOOTTIME; btime of /proc/stat would be whole seconds.
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -69,7 +71,7 @@ def exim_processes(binary: str) -> list[Process]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             process = _process(pid, boot)
             if process is not None:
-                found.append(_with_sockets(process, sockets))
+                found.append(_with_sockets(process, sockets, own_addresses))
     return found
 
 
@@ -186,14 +188,14 @@ def _process(pid: int, boot: float) -> Process | None:
     return Process(pid, parent, boot + start, start, words)
 
 
-def _with_sockets(process: Process, sockets: dict[str, _Socket]) -> Process:
+def _with_sockets(process: Process, sockets: dict[str, _Socket], own_addresses: Collection[str]) -> Process:
     held = [sockets[inode] for inode in _open_sockets(process.pid) if inode in sockets]
     if _is_daemon_command(process.words):
         return replace(process, listens=any(found.state == _LISTEN for found in held))
-    return replace(process, sends=any(map(_leads_to_another_host, held)))
+    return replace(process, sends=any(_leads_to_another_host(found, own_addresses) for found in held))
 
 
-def _leads_to_another_host(found: _Socket) -> bool:
+def _leads_to_another_host(found: _Socket, own_addresses: Collection[str]) -> bool:
     if found.state not in (_CONNECTING, _ESTABLISHED) or found.remote_port not in _MAIL_PORTS:
         return False
     # In the kernel's form: words of 32 bits, each in the byte order of the machine.
@@ -202,7 +204,7 @@ def _leads_to_another_host(found: _Socket) -> bool:
     ]
     address = ipaddress.ip_address(b"".join(words))
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address) not in host_addresses() and not (mapped or address).is_loopback
+    return str(mapped or address) not in own_addresses and not (mapped or address).is_loopback
 
 
 def _open_sockets(pid: int) -> dict[str, int]:

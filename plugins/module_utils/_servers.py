@@ -11,6 +11,7 @@ import fcntl
 import fnmatch
 import functools
 import hmac
+import ipaddress
 import os
 import re
 import shutil
@@ -26,18 +27,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._exim_processes imp
     exim_processes,
     is_reception,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._host_addresses import host_addresses
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-
-__all__ = [
-    "dovecot_version",
-    "end_sessions",
-    "flush_queue",
-    "hash_password",
-    "host_addresses",
-    "password_matches",
-    "wait_for_exim",
-]
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
@@ -92,7 +82,7 @@ def hash_password(password: str, scheme: str) -> str:
 
 
 def password_matches(password: str, password_hash: str) -> bool:
-    """Whether a hash ("{SCHEME}...") is of this password. A disabled hash ("{SCHEME}!...") matches none.
+    """Whether a hash ("{SCHEME}...") is of this password. A disabled hash ("!{SCHEME}...") matches none.
 
     crypt(3) answers for its own schemes; for others doveadm does, and the hash, never the password, is an argument of a
     process for that moment. Raises MailError where doveadm is needed and not installed.
@@ -149,7 +139,7 @@ def flush_queue(layout: Layout, domains: Collection[str], limit: float = 120.0) 
                 remedy="Run again when their deliveries have finished (exiwhat shows what they do)",
             )
         for batch in _batches(ready, _MESSAGES_AT_ONCE):
-            _ask_exim([layout.exim_binary, "-M", *batch], max(0.1, deadline - time.monotonic()))
+            _deliver(layout, batch, max(0.1, deadline - time.monotonic()))
         tried.update(ready)
         if not ready:
             time.sleep(_QUEUE_PAUSE)
@@ -163,9 +153,10 @@ def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
     programs handing over mail, are never interrupted. Raises MailError naming those that remain.
     """
     begin = time.monotonic()
+    own_addresses = host_addresses()
     pause = 0.02
     while True:
-        old = carriers(exim_processes(layout.exim_binary), started_before)
+        old = carriers(exim_processes(layout.exim_binary, own_addresses), started_before)
         now = time.monotonic()
         if not old:
             return
@@ -176,6 +167,29 @@ def wait_for_exim(layout: Layout, started_before: float, limit: float) -> None:
                 end_reception(process)
         time.sleep(pause)
         pause = min(0.2, pause * 1.5)
+
+
+def host_addresses() -> frozenset[str]:
+    """The IPv4 and IPv6 addresses that are this host's own, in canonical text form. Raises MailError."""
+    try:
+        with open("/proc/net/fib_trie", encoding="ascii") as file:
+            addresses = set(_local_addresses(file))
+    except OSError as error:
+        raise MailError(f"cannot read the host's addresses: {error.strerror}", where="/proc/net/fib_trie") from error
+    with contextlib.suppress(FileNotFoundError), open("/proc/net/if_inet6", encoding="ascii") as file:
+        addresses.update(str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in file)
+    return frozenset(addresses)
+
+
+def _local_addresses(fib_trie: Iterator[str]) -> Iterator[str]:
+    """The routes "/32 host LOCAL" of the kernel's table: an address, and below it what it is."""
+    address = ""
+    for line in fib_trie:
+        words = line.split()
+        if words[:1] == ["|--"]:
+            address = words[1]
+        elif words[:3] == ["/32", "host", "LOCAL"]:
+            yield address
 
 
 def _run(command: list[str], secret: str = "", limit: float = _TOOL_SECONDS) -> subprocess.CompletedProcess[str]:
@@ -250,7 +264,10 @@ def _queued_messages(layout: Layout, domains: frozenset[str]) -> list[str]:
     # Not `exim -R`: what it selects by is limited to 256 characters.
     found = []
     message = ""
-    for line in _ask_exim([layout.exim_binary, "-bpru"], _TOOL_SECONDS).splitlines():
+    answer = _run([layout.exim_binary, "-bpru"])
+    if answer.returncode != 0:
+        raise MailError(f"Exim does not tell what is queued: {_last_line(answer.stderr)}")
+    for line in answer.stdout.splitlines():
         head = _QUEUE_HEAD.match(line)
         if head:
             message = head["id"]
@@ -260,11 +277,24 @@ def _queued_messages(layout: Layout, domains: frozenset[str]) -> list[str]:
     return found
 
 
-def _ask_exim(command: list[str], limit: float) -> str:
-    answer = _run(command, limit=limit)
-    if answer.returncode != 0:
-        raise MailError(f"Exim refused to handle its queue: {_last_line(answer.stderr)}")
-    return answer.stdout
+def _deliver(layout: Layout, messages: Sequence[str], limit: float) -> None:
+    # Never killed, by us or with us: a delivery that ends between the mailbox and Exim's journal is made twice.
+    command = [layout.exim_binary, "-M", *messages]
+    nothing = subprocess.DEVNULL
+    try:
+        delivery = subprocess.Popen(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, env=_ENVIRONMENT, cwd="/", start_new_session=True
+        )
+        code = delivery.wait(limit)
+    except subprocess.TimeoutExpired:
+        raise MailError(
+            f"the queued messages of these domains were not all tried after {limit:.1f} s",
+            remedy="Run again when their deliveries have finished (exiwhat shows what they do)",
+        ) from None
+    except OSError as error:
+        raise MailError(f"cannot run {layout.exim_binary}: {error.strerror}") from None
+    if code != 0:
+        raise MailError(f"Exim refused to deliver queued messages (exit code {code})", remedy="See Exim's main log")
 
 
 def _is_being_delivered(layout: Layout, message: str) -> bool:
