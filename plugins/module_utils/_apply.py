@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import posixpath
 import time
@@ -44,14 +45,8 @@ class Failure(NamedTuple):
 
 def walk_steps(tree: Tree, layout: Layout, steps: Sequence[Step]) -> None:
     """Carries out the steps in their order; steps of a kind that follow each other go as one batch."""
-    position = 0
-    while position < len(steps):
-        kind = type(steps[position])
-        end = position
-        while end < len(steps) and type(steps[end]) is kind:
-            end += 1
-        _walk_batch(tree, layout, steps[position:end])
-        position = end
+    for _kind, batch in itertools.groupby(steps, key=type):
+        _walk_batch(tree, layout, list(batch))
 
 
 def _walk_batch(tree: Tree, layout: Layout, steps: Sequence[Step]) -> None:

@@ -108,7 +108,7 @@ class _Reader:
         return tuple(dict.fromkeys(text for text in found if text is not None))
 
     def domain_entry(self, entry: Any, where: str) -> None:
-        checked = self._checked(entry, where, DOMAIN_ENTRY, _DOMAIN_TYPES)
+        checked = self._checked(entry, where, DOMAIN_ENTRY, _DOMAIN_CHECKS)
         if checked is None:
             return
         name = self.domain(checked, f"{where}.")
@@ -156,7 +156,7 @@ class _Reader:
         return self.convert(_names.forward_address if wants_address else _names.domain_name, text, where)
 
     def _mailbox_entry(self, entry: Any, where: str, domain: str) -> None:
-        checked = self._checked(entry, where, MAILBOX_ENTRY, _MAILBOX_TYPES)
+        checked = self._checked(entry, where, MAILBOX_ENTRY, _MAILBOX_CHECKS)
         if checked is None:
             return
         name = self.convert(_names.local_part, checked["name"] or "", f"{where}.name")
@@ -196,13 +196,16 @@ class _Reader:
         if first is not where:
             self.errors.append(MailError(f"{name} is declared twice, first at {first}", where))
 
-    def _checked(self, entry: Any, where: str, spec: Spec, types: Mapping[str, Any]) -> Entry | None:
+    def _checked(self, entry: Any, where: str, spec: Spec, checks: Mapping[str, Check]) -> Entry | None:
         """The entry with its types right. ansible-core's validator is asked only where a quick look is not enough."""
-        if type(entry) is not dict:
+        if not isinstance(entry, dict):
             self.errors.append(MailError(f"this is no dictionary but {type(entry).__name__}", where))
             return None
-        if type(entry.get("name")) is str and all(_is_right(types.get(key), value) for key, value in entry.items()):
+        if isinstance(entry.get("name"), str) and all(_is_right(checks.get(key), value) for key, value in entry.items()):
             return entry
+        if isinstance(entry.get("name"), bool):
+            self.errors.append(MailError("YAML reads this name as a boolean", f"{where}.name", "Put it in quotes"))
+            return None
         result = ArgumentSpecValidator(spec).validate(entry)
         if result.error_messages:
             self.errors.extend(MailError(message, where) for message in result.error_messages)
@@ -210,35 +213,39 @@ class _Reader:
         return dict(result.validated_parameters)
 
 
-def _is_right(wanted: Any, value: Any) -> bool:
-    """Whether a value needs no conversion: None, the type itself, or one of the choices."""
-    if value is None:
-        return wanted is not None
-    if type(wanted) is frozenset:
-        return type(value) is str and value in wanted
-    if wanted is list:
-        return type(value) is list and all(type(element) is str for element in value)
-    if wanted is _DICTS:
-        return type(value) is list
-    return type(value) is wanted
+Check = Callable[[Any], bool]
 
 
-_DICTS = "list of dictionaries"
-_TYPES = {"str": str, "bool": bool, "list": list}
+def _is_right(check: Check | None, value: Any) -> bool:
+    """Whether a value of a known option needs no conversion."""
+    return check is not None and (value is None or check(value))
 
 
-def _quick_type(rules: Mapping[str, Any]) -> Any:
+def _is_list_of_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(element, str) for element in value)
+
+
+_CHECKS: dict[str, Check] = {
+    "str": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+    "list": _is_list_of_strings,
+    "list of dict": lambda value: isinstance(value, list),
+}
+
+
+def _quick_check(rules: Mapping[str, Any]) -> Check:
     if "choices" in rules:
-        return frozenset(rules["choices"])
-    return _DICTS if rules.get("elements") == "dict" else _TYPES[rules["type"]]
+        choices = frozenset(rules["choices"])
+        return lambda value: isinstance(value, str) and value in choices
+    return _CHECKS["list of dict" if rules.get("elements") == "dict" else rules["type"]]
 
 
-def _quick_types(spec: Spec) -> dict[str, Any]:
-    return {option: _quick_type(rules) for option, rules in spec.items()}
+def _quick_checks(spec: Spec) -> dict[str, Check]:
+    return {option: _quick_check(rules) for option, rules in spec.items()}
 
 
-_DOMAIN_TYPES = _quick_types(DOMAIN_ENTRY)
-_MAILBOX_TYPES = _quick_types(MAILBOX_ENTRY)
+_DOMAIN_CHECKS = _quick_checks(DOMAIN_ENTRY)
+_MAILBOX_CHECKS = _quick_checks(MAILBOX_ENTRY)
 
 
 def _alias(text: str, domain: str) -> str:

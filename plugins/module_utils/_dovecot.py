@@ -8,6 +8,7 @@ Dovecot, "Passwd-file": ``user:password:uid:gid:(gecos):home:(shell):extra_field
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Mailbox
@@ -43,19 +44,20 @@ def read_hashes(table: Table) -> dict[str, str]:
     for address, value in table.values.items():
         password = value.partition(":")[0]
         if password:
-            found[address] = _unlocked(password) if "!" in password else password
+            found[address] = _unlocked(password)
     return found
 
 
 def _locked(password_hash: str) -> str:
-    """The hash as it stands for a mailbox that may not log in: no password has a hash that begins with ``!``."""
-    scheme, brace, rest = password_hash.rpartition("}")
-    return f"{scheme}{brace}!{rest}"
+    """The hash as it stands for a mailbox that may not log in.
+
+    The ``!`` stands before the scheme: Dovecot 2.4 answers a damaged hash after it with a temporary failure.
+    """
+    return f"!{password_hash}"
 
 
 def _unlocked(password_hash: str) -> str:
-    scheme, brace, rest = password_hash.rpartition("}")
-    return scheme + brace + (rest[1:] if rest.startswith("!") else rest)
+    return password_hash[1:] if password_hash.startswith("!") else password_hash
 
 
 def user_value(mailbox: Mailbox, password_hash: str, owner: Account, home: str, version: str, current: str | None) -> str:
@@ -91,6 +93,6 @@ def _login(value: str) -> Login:
 def masked_user_value(value: str) -> str:
     """A line of ``users`` as it may be shown: everything but the hash."""
     password, _colon, rest = value.partition(":")
-    scheme = password.partition("}")[0] + "}" if password.startswith("{") else ""
     lock = "!" if _unlocked(password) != password else ""
-    return f"{scheme}{lock}********:{rest}"
+    scheme = re.match(r"\{[^}]*\}", _unlocked(password))
+    return f"{lock}{scheme.group() if scheme else ''}********:{rest}"

@@ -54,7 +54,7 @@ class Tree:
         with self._parent_if_there(path) as place:
             if place is None:
                 return None
-            parent, name = place
+            parent, name = place[0], place[1]
             with explained("cannot read", path):
                 try:
                     descriptor = open_entry(parent, name, path)
@@ -167,7 +167,7 @@ class Tree:
         with self._parent_if_there(path) as place:
             if place is None:
                 return False
-            parent, name = place
+            parent, name = place[0], place[1]
             obstacle = unsuitable(parent, name, path)
             if obstacle:
                 raise obstacle

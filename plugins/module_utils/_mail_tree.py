@@ -240,7 +240,7 @@ def _existing(tree: Tree, path: str) -> Iterator[int | None]:
     if not tree.exists(path):
         yield None
         return
-    with tree.parent(path) as (parent, name), explained("cannot read the directory", path), _opened(parent, name, path) as top:
+    with tree.parent(path) as place, explained("cannot read the directory", path), _opened(place[0], place[1], path) as top:
         yield top
 
 

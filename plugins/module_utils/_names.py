@@ -19,7 +19,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._idna import a_labe
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{4,253}}\Z)(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}\Z")
-_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_'-]|\.(?!\.))*(?<!\.)\Z")
+_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*(?<!\.)\Z")
 _EXTERNAL_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_'+=~*&-]+(?:\.[A-Za-z0-9_'+=~*&-]+)*\Z")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
 _QUOTA = re.compile(r"([1-9][0-9]{0,14}) ?([KMGT])(?:I?B)?\Z")
@@ -76,7 +76,7 @@ def is_reserved(domain: str) -> bool:
 def local_part(text: str) -> str:
     """The stored (lower-case) form of the local part of an address on this host.
 
-    A subset of RFC 5321's dot-atom: letters, digits, dot, underscore, hyphen, apostrophe. What follows a ``+`` belongs
+    A subset of RFC 5321's dot-atom: letters, digits, dot, underscore, hyphen. What follows a ``+`` belongs
     to the sender (plus-addressing), so no address is declared with one.
     """
     name = text.lower()
@@ -85,7 +85,7 @@ def local_part(text: str) -> str:
     if "+" in name:
         raise ValueError(f"{printable(text)} holds a +: mail to NAME+ANYTHING goes to NAME, so declare NAME")
     raise ValueError(
-        f"{printable(text)} is not a local part: 1 to 64 letters, digits, dots, hyphens, underscores or apostrophes, "
+        f"{printable(text)} is not a local part: 1 to 64 letters, digits, dots, hyphens or underscores, "
         "beginning with a letter, a digit or an underscore"
     )
 
@@ -162,7 +162,7 @@ def password_hash(text: str) -> str:
         return "{CRYPT}" + text
     found = _SCHEMED_HASH.match(text)
     if not found:
-        if "}!" in text:
+        if text.startswith("!"):
             raise ValueError("this hash is locked by its !: write it without, and enabled: false")
         raise ValueError("this is not a password hash: write {SCHEME}hash as `doveadm pw` prints it")
     if found.group(1).upper().partition(".")[0] in _PLAIN_SCHEMES:

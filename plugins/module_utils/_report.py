@@ -145,8 +145,8 @@ def _fate(removal: Remove, target: str) -> str:
 
 def _login_actions(layout: Layout, plan: Plan, present: Host, desired: Host) -> Iterator[Action]:
     """Lines of ``users`` that change although nothing of the mailbox does: a password, or an owner's ids."""
-    users = next(change for change in plan.changes if change.path == layout.users)
-    for name, value in users.after.items():
+    after = {name: value for change in plan.changes if change.path == layout.users for name, value in change.after.items()}
+    for name, value in after.items():
         there, domain = present.addresses.get(name), domain_of(name)
         unchanged = there is not None and there is desired.addresses.get(name)
         if value is None or not unchanged:

@@ -133,7 +133,7 @@ def test_mail_belongs_to_the_owner_of_its_domain(mail_host: Host) -> None:
     owners = {"reject": "alice", "address": "bob", "off-accept": "vmail"}
     boxes = {f"{mail_host.domain(label)}/info": owner for label, owner in owners.items()}
     lines = [line.split() for line in mail_host.bash(script, *boxes).stdout.splitlines()]
-    assert {box for box, *_ in lines} == set(boxes)
+    assert {line[0] for line in lines} == set(boxes)
     wrong = [line for line in lines if line[1] != boxes[line[0]] or (line[3] == "d" and line[2] != "700")]
     assert not wrong, f"wrong owner or mode: {wrong}"
 
@@ -154,8 +154,8 @@ def test_a_sender_nobody_can_answer_and_a_listed_host_are_refused(mail_host: Hos
         (letter(mail_host, "info@reject", sender=""), TAKEN),
         (letter(mail_host, "info@reject", sender=OUTSIDE), TAKEN),
     ]
-    answers = [session.answer for session in send([one for one, _ in rows])]
-    assert [answer[: len(wanted)] for answer, (_, wanted) in zip(answers, rows)] == [wanted for _, wanted in rows], answers
+    answers = [session.answer for session in send([one for one, _wanted in rows])]
+    assert [answer[: len(wanted)] for answer, (_one, wanted) in zip(answers, rows)] == [wanted for _one, wanted in rows], answers
 
 
 def test_a_table_that_is_missing_makes_mail_wait(mail_host: Host) -> None:

@@ -108,12 +108,12 @@ def _story(host: Host) -> Story:
 
 
 def test_senders_to_a_disabled_domain_get_its_disabled_action(mail_host: Host) -> None:
-    begins = {state: domain[:9] if domain[0] != "2" else domain[:3] for state, (domain, _) in _story(mail_host).answers.items()}
+    begins = {state: domain[:9] if domain[0] != "2" else domain[:3] for state, (domain, _box) in _story(mail_host).answers.items()}
     assert begins == {"on": "250", "reject": "550 5.2.1", "defer": "450 4.2.1", "accept": "250", "on again": "250"}
 
 
 def test_senders_to_a_disabled_mailbox_are_refused(mail_host: Host) -> None:
-    begins = {state: box[:3] for state, (_, box) in _story(mail_host).answers.items()}
+    begins = {state: box[:3] for state, (_domain, box) in _story(mail_host).answers.items()}
     assert begins == {"on": "250", "reject": "550", "defer": "550", "accept": "550", "on again": "250"}
 
 

@@ -82,7 +82,9 @@ def test_every_accepted_message_is_delivered_once_while_addresses_move(mail_host
     wrong = [
         (one.recipient, one.answer, moves.found[one.token]) for one in moves.tries if one.is_accepted and len(moves.found[one.token]) != 1
     ]
-    assert not wrong, "\n".join(map(str, wrong)) + "\n" + "\n".join(mail_host.log_of(*[answer.split("=")[-1] for _, answer, _ in wrong]))
+    assert not wrong, (
+        "\n".join(map(str, wrong)) + "\n" + "\n".join(mail_host.log_of(*[answer.split("=")[-1] for _one, answer, _two in wrong]))
+    )
     assert not moves.bad_lines
 
 

@@ -259,7 +259,7 @@ def test_whatever_is_stored_as_an_address_is_one_plain_word(text, name):
     assert not stored.startswith((".", "-") if name != "forward_address local part" else ".")
 
 
-@pytest.mark.parametrize("text", ["info", "first.last", "o'brien", "a-b_c", "_dmarc", "7"])
+@pytest.mark.parametrize("text", ["info", "first.last", "a-b_c", "_dmarc", "7"])
 def test_usual_local_parts_are_taken(text):
     assert _names.local_part(text) == text
 
@@ -399,7 +399,7 @@ def test_what_is_no_hash_is_refused_without_being_shown(text):
 
 def test_a_locked_hash_is_refused_because_enabled_says_that():
     with pytest.raises(ValueError, match="enabled: false"):
-        _names.password_hash("{BLF-CRYPT}!$2y$05$abc")
+        _names.password_hash("!{BLF-CRYPT}$2y$05$abc")
 
 
 @pytest.mark.parametrize("text", ["relative", "", "/", "//srv", "/srv/", "/srv/../etc", "/srv/./x", "/srv\n", "~/x", "/a\x00b"])

@@ -26,7 +26,7 @@ pytestmark = [
 
 MARKER = "s3cr3tmark"
 NAMES = ["example.com", "example.net", "exämple.test", "例え.テスト", "straße.test", "sub.example.com"]
-LOCAL_PARTS = ["info", "first.last", "o'brien", "a-b_c", "7"]
+LOCAL_PARTS = ["info", "first.last", "a-b_c", "7"]
 OUTSIDE = ["a@agency.test", "First.Last+tag@agency.test", "x@xn--exmple-cua.org"]
 HASHES = [f"{{BLF-CRYPT}}$2y$05${MARKER}{letter * 10}" for letter in "abc"]
 ADDRESSES = ["192.0.2.10", "192.0.2.11", "2001:db8::10", "2001:DB8:0:0::11"]

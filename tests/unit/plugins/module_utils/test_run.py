@@ -55,7 +55,7 @@ def test_a_fresh_host_gets_its_tables(each_host):
         "press@example.com: forward to=a@agency.test,b@agency.test",
         "sales@example.com: alias to=info@example.com",
     ]
-    locked = HASH.replace("}", "}!")
+    locked = f"!{HASH}"
     assert each_host.table("users") == [
         f"copy@example.com:{locked}:1001:1001::/var/vmail/example.com/copy::",
         f"info@example.com:{HASH}:1001:1001::/var/vmail/example.com/info::userdb_quota_storage_size=1G",
