@@ -98,6 +98,30 @@ unit_on_oldest_python() {
     fill_once "$site" install_for_oldest_python && PYTHONPATH=$site "$python" -m pytest -q "$@"
 }
 
+# The oldest ansible-core that meta/runtime.yml allows, and those between it and the one of every day.
+OLDER_CORES=(2.17 2.18)
+
+step_compat() {
+    local core failed=0
+    for core in "${OLDER_CORES[@]}"; do
+        fill_once "$(core_environment "$core")" create_core_environment "$core"
+        attempt "ansible-core $core: playbook" syntax_with_core "$core" || failed=1
+        attempt "ansible-core $core: documentation" documentation_with_core "$core" || failed=1
+        attempt "ansible-core $core: unit tests" "$(core_environment "$core")/bin/python" -m pytest -q "$@" || failed=1
+    done
+    return "$failed"
+}
+
+syntax_with_core() {
+    ANSIBLE_COLLECTIONS_PATH=$(collection_tree) "$(core_environment "$1")/bin/ansible-playbook" --syntax-check \
+        --inventory extensions/molecule/default/inventory/hosts.yml fleetpost.mail.site >/dev/null
+}
+
+documentation_with_core() {
+    ANSIBLE_COLLECTIONS_PATH=$(collection_tree) "$(core_environment "$1")/bin/ansible-doc" --json \
+        fleetpost.mail.mail_domain fleetpost.mail.mail_domains fleetpost.mail.mail_domain_info fleetpost.mail.mailbox >/dev/null
+}
+
 # --- the built collection
 
 # ansible-test downloads an installer for pip into the home directory, which is neither needed nor

@@ -69,9 +69,24 @@ create_environment() {
         cat "$log" >&2
         die "the Python packages of requirements-dev.txt could not be installed"
     fi
-    # Console scripts name the directory they were made in, which is about to be renamed.
-    grep -rlIF -- "$directory" "$directory/bin" | xargs -r sed -i "s|$directory|$VENV|g"
+    adopt_scripts "$directory" "$VENV"
 }
+
+core_environment() { printf '%s\n' "$LAB_CACHE/core-$1-$(hash_of <requirements-dev.txt)"; }
+
+# An environment with another ansible-core, for the unit tests.
+create_core_environment() {
+    local core=$1 directory=$2 packages=()
+    say "Creating the virtual environment of ansible-core $core"
+    mapfile -t packages < <(grep -E '^(cryptography|dnspython|hypothesis|pytest|PyYAML)==' requirements-dev.txt)
+    "$PYTHON" -m venv "$directory"
+    "$directory/bin/python" -m pip install --quiet "ansible-core==$core.*" "${packages[@]}" >"$LAB_CACHE/pip.log" 2>&1 ||
+        { cat "$LAB_CACHE/pip.log" >&2 && die "ansible-core $core could not be installed"; }
+    adopt_scripts "$directory" "$(core_environment "$core")"
+}
+
+# Console scripts name the directory they were made in, which is about to be renamed.
+adopt_scripts() { grep -rlIF -- "$1" "$1/bin" | xargs -r sed -i "s|$1|$2|g"; }
 
 unpack_community_collections() {
     local directory=$1 wheels
