@@ -84,9 +84,9 @@ def set_aside(tree: Tree, layout: Layout, removals: Sequence[Remove], since: flo
     if tree.is_host:
         try:
             _servers.wait_for_exim(layout, since, DRAIN_SECONDS)
+            _servers.flush_queue(layout, sorted({domain_of(removal.name) for removal in removals}))
         except MailError as error:
             return [Failure(removal.name, error) for removal in removals]
-        _servers.flush_queue(layout, sorted({domain_of(removal.name) or removal.name for removal in removals}))
     return _failures(removals, lambda removal: _set_one_aside(tree, removal))
 
 

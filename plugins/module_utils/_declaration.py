@@ -1,7 +1,7 @@
 # Copyright (c) 2026, fleetpost.mail contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a user wrote -> a Declaration, or every error of every entry at once with its option path."""
+"""What a user wrote -> a Declaration, with every error of every entry and its option path."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ Entry = Mapping[str, Any]
 
 
 def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaration:
-    """The declaration of `mail_domains`: a list of domain entries, each with its mailboxes.
-
-    Raises MailErrors with all errors of all entries.
-    """
+    """The declaration of `mail_domains`: a list of domain entries, each with its mailboxes."""
     reader = _Reader()
     for index, entry in enumerate(entries):
         reader.domain_entry(entry, f"domains[{index}]")
@@ -82,11 +79,10 @@ class _Reader:
         archive_dir = options.get("archive_dir")
         if archive_dir:
             self.convert(_names.absolute_directory, archive_dir, "archive_dir")
-        if self.errors:
-            raise MailErrors(self.errors)
         return Declaration(
             tuple(self.domains),
             tuple(self.mailboxes),
+            errors=tuple(self.errors),
             removed_mail=options.get("removed_mail"),
             archive_dir=archive_dir or DEFAULT_ARCHIVE_DIR,
         )

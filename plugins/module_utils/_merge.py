@@ -124,7 +124,7 @@ class _Merger:
         self.domains: dict[str, Domain] = dict(settled.domains)
         self.addresses: dict[str, Address] = dict(settled.addresses)
         self.hashes = dict(host.hashes)
-        self.errors: list[MailError] = []
+        self.errors: list[MailError] = list(declaration.errors)
         self.warnings: list[str] = []
         self.where: dict[str, str] = {}
         self._aliases: defaultdict[str, set[str]] = defaultdict(set)
@@ -256,7 +256,7 @@ class _Merger:
         """Takes out what is declared absent and what `prune` removes."""
         gone_domains = set(self.declaration.absent_domains)
         gone = set(self.declaration.absent_addresses)
-        if self.declaration.prune:
+        if self.declaration.prune and not self.declaration.errors:
             pruned_domains, pruned = self._pruned()
             self.errors.extend(check_limit(self.there, self.declaration, pruned_domains, pruned))
             gone_domains |= pruned_domains

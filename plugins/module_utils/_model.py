@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Union
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table
 
 DEFAULT_OWNER = "vmail"
@@ -125,7 +126,8 @@ class Declaration(NamedTuple):
 
     exact_aliases: a given list of aliases is the whole list (otherwise it adds, and only ``[]`` or prune removes).
     prune: domains not listed go, and in domains that list mailboxes, addresses not listed. removed_mail: None is "keep"
-    and "not said": a mailbox is then turned into an alias only under prune.
+    and "not said": a mailbox is then turned into an alias only under prune. errors: what is wrong with the entries
+    themselves; they are reported together with what is wrong with the end state.
     """
 
     domains: tuple[DeclaredDomain, ...] = ()
@@ -137,6 +139,7 @@ class Declaration(NamedTuple):
     removed_mail: str | None = None
     archive_dir: str = DEFAULT_ARCHIVE_DIR
     exact_aliases: bool = False
+    errors: tuple[MailError, ...] = ()
 
 
 class Account(NamedTuple):

@@ -94,7 +94,7 @@ def _hash_passwords(tree: Tree, layout: Layout, declaration: Declaration, reques
     for wanted in wanted_passwords(host, declaration):
         if wanted.current and _servers.password_matches(wanted.password, wanted.current):
             continue
-        if request.check_mode:
+        if request.check_mode or declaration.errors:
             hashes[wanted.address] = f"{{{request.password_scheme}}}not-hashed-in-check-mode"
         else:
             hashes[wanted.address] = _servers.hash_password(wanted.password, request.password_scheme)

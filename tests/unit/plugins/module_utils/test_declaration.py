@@ -11,7 +11,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
     declaration_of_mailbox,
     domain_names,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import HASH
 
 HOSTILE = [
@@ -30,10 +30,10 @@ HOSTILE = [
 
 def errors_of(action, *arguments):
     """where -> message of everything that is wrong."""
-    with pytest.raises(MailError) as caught:
-        action(*arguments)
-    error = caught.value
-    errors = error.errors if isinstance(error, MailErrors) else (error,)
+    try:
+        errors = action(*arguments).errors
+    except MailErrors as error:
+        errors = error.errors
     return [(one.where, one.message) for one in errors]
 
 
@@ -115,9 +115,9 @@ def test_all_errors_of_all_entries_come_at_once_with_their_positions():
 
 
 def test_many_errors_are_counted_and_the_first_hundred_shown():
-    with pytest.raises(MailErrors, match=r"\A150 errors, nothing was changed:") as caught:
-        declaration_of_domains([{"name": "bad"}] * 150, {})
-    assert str(caught.value).endswith("... and 50 more")
+    message = str(MailErrors(declaration_of_domains([{"name": "bad"}] * 150, {}).errors))
+    assert message.startswith("150 errors, nothing was changed:")
+    assert message.endswith("... and 50 more")
 
 
 @pytest.mark.parametrize("name", [None, ""])

@@ -263,3 +263,11 @@ def test_everything_that_is_wrong_comes_at_once():
         "domains[2].mailboxes[0].password",
         "domains[2].mailboxes[1].forward_to",
     ]
+
+
+# everything at once
+
+
+def test_errors_of_entries_and_of_the_end_state_come_together():
+    lost = {"name": "a.test", "default_action": "forward_to_domain", "forward_to": "b.test"}
+    assert [where for where, _message in errors_of(host_of(), {"name": "bad"}, lost)] == ["domains[0].name", "domains[1].forward_to"]

@@ -118,11 +118,11 @@ def test_every_example_is_valid(name, index, monkeypatch):
     assert result.error_messages == []
     options = result.validated_parameters
     if name == "mail_domains":
-        declaration_of_domains(options["domains"] or (), options)
+        assert declaration_of_domains(options["domains"] or (), options).errors == ()
     elif name == "mail_domain":
-        declaration_of_domain(options)
+        assert declaration_of_domain(options).errors == ()
     elif name == "mailbox":
-        declaration_of_mailbox(options)
+        assert declaration_of_mailbox(options).errors == ()
 
 
 def test_every_module_belongs_to_the_action_group():
