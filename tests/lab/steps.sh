@@ -53,7 +53,7 @@ run_mypy() {
 run_ansible_lint() {
     local tree
     tree=$(collection_tree)
-    ANSIBLE_COLLECTIONS_PATH=$tree:$COLLECTIONS ansible-lint --offline --nocolor -q
+    ANSIBLE_COLLECTIONS_PATH=$tree ansible-lint --offline --nocolor -q
 }
 
 step_lint() {
@@ -192,7 +192,7 @@ step_molecule() {
     need_root
     tests/lab/images
     install_collection molecule
-    export ANSIBLE_COLLECTIONS_PATH=$WORK/molecule:$COLLECTIONS
+    export ANSIBLE_COLLECTIONS_PATH=$WORK/molecule
     export MOLECULE_EPHEMERAL_DIRECTORY=$WORK/molecule-state
     # ansible keeps back what a command says until it ends; verify writes here in the meantime.
     export FLEETPOST_VERIFY_LOG=/proc/$$/fd/2
@@ -204,7 +204,7 @@ step_molecule() {
 step_bench() {
     [[ -e tests/benchmarks/run.py ]] || die "there are no benchmarks yet: tests/benchmarks/run.py"
     install_collection bench
-    ANSIBLE_COLLECTIONS_PATH=$WORK/bench:$COLLECTIONS python tests/benchmarks/run.py "$@"
+    ANSIBLE_COLLECTIONS_PATH=$WORK/bench python tests/benchmarks/run.py "$@"
 }
 
 step_demo() {
@@ -212,7 +212,7 @@ step_demo() {
     [[ -x tests/lab/demo ]] || die "there is no demo yet: tests/lab/demo"
     install_collection demo
     tests/lab/images
-    export ANSIBLE_COLLECTIONS_PATH=$WORK/demo:$COLLECTIONS ANSIBLE_PIPELINING=1 ANSIBLE_DISPLAY_SKIPPED_HOSTS=0
+    export ANSIBLE_COLLECTIONS_PATH=$WORK/demo ANSIBLE_PIPELINING=1 ANSIBLE_DISPLAY_SKIPPED_HOSTS=0
     tests/lab/demo "$@"
 }
 

@@ -2,12 +2,8 @@
 # shellcheck disable=SC2034  # constants are read by the scripts that source this file
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The tools ./dev works with: a Python, its virtual environment, the community collection that the
-# lab needs, and the built collection installed as a user would have it. To be sourced after lib.sh.
-
-# The PyPI package whose wheel holds the community collections that go with ansible-core 2.19.
-COMMUNITY_BUNDLE=ansible==12.3.0
-COMMUNITY_COLLECTIONS=(containers/podman)
+# The tools ./dev works with: a Python, its virtual environment, and the built
+# collection installed as a user would have it. To be sourced after lib.sh.
 
 # ansible-core 2.19 runs on 3.11 to 3.13; some Pythons lack what a virtual environment needs.
 python_is_usable() {
@@ -88,25 +84,6 @@ create_core_environment() {
 # Console scripts name the directory they were made in, which is about to be renamed.
 adopt_scripts() { grep -rlIF -- "$1" "$1/bin" | xargs -r sed -i "s|$1|$2|g"; }
 
-unpack_community_collections() {
-    local directory=$1 wheels
-    wheels=$(mktemp -d)
-    say "Fetching: ${COMMUNITY_COLLECTIONS[*]} (out of $COMMUNITY_BUNDLE)"
-    "$VENV/bin/python" -m pip download --quiet --no-deps --dest "$wheels" "$COMMUNITY_BUNDLE" >"$LAB_CACHE/pip.log" 2>&1 ||
-        { cat "$LAB_CACHE/pip.log" >&2 && die "$COMMUNITY_BUNDLE could not be downloaded"; }
-    "$VENV/bin/python" - "$wheels" "$directory" "${COMMUNITY_COLLECTIONS[@]}" <<'PYTHON'
-import sys
-import zipfile
-from pathlib import Path
-
-wheels, directory, *collections = sys.argv[1:]
-wanted = tuple(f"ansible_collections/{name}/" for name in collections)
-with zipfile.ZipFile(next(Path(wheels).glob("*.whl"))) as wheel:
-    wheel.extractall(directory, [name for name in wheel.namelist() if name.startswith(wanted)])
-PYTHON
-    rm -rf -- "$wheels"
-}
-
 OLDEST_PYTHON=3.9
 OLDEST_REQUIREMENTS=tests/lab/requirements-python39.txt
 
@@ -127,7 +104,7 @@ install_for_oldest_python() {
         --target "$1" --requirement "$OLDEST_REQUIREMENTS" 2>"$LAB_CACHE/pip.log" || { cat "$LAB_CACHE/pip.log" >&2 && return 1; }
 }
 
-# Sets VENV, COLLECTIONS and WORK and the environment that every step runs in.
+# Sets VENV and WORK and the environment that every step runs in.
 setup() {
     ensure_python
     mkdir -p -- "$LAB_CACHE"
@@ -135,8 +112,6 @@ setup() {
     flock 8
     VENV=$LAB_CACHE/venv-$({ cat requirements-dev.txt && "$PYTHON" --version; } | hash_of)
     fill_once "$VENV" create_environment
-    COLLECTIONS=$LAB_CACHE/collections-$(printf '%s\n' "$COMMUNITY_BUNDLE" "${COMMUNITY_COLLECTIONS[@]}" | hash_of)
-    fill_once "$COLLECTIONS" unpack_community_collections
     exec 8>&-
     WORK=$LAB_CACHE/work-$(printf '%s\n' "$ROOT" | hash_of)
     mkdir -p -- "$WORK"
