@@ -71,12 +71,15 @@ class Running(NamedTuple):
         return Run(self.process.returncode, results, output)
 
 
-def start(host: Host, tasks: Sequence[Task], *options: str, inventory: str = _INVENTORY, play: dict[str, Any] | None = None) -> Running:
-    """Start a playbook of these tasks against the host. play: further keys of the play."""
+def start(host: Host, tasks: Sequence[Task], *options: str, aliases: Sequence[str] = ()) -> Running:
+    """Start a playbook of these tasks against the host, or against it under several names at the same time."""
     directory = tempfile.TemporaryDirectory(prefix="verify-")
     playbook = Path(directory.name) / "playbook.yml"
-    playbook.write_text(json.dumps([{"hosts": host.name, "gather_facts": False, "tasks": list(tasks), **(play or {})}]))
-    command = ["ansible-playbook", "-v", "--inventory", inventory, *options, str(playbook)]
+    hosts = list(aliases) or [host.name]
+    playbook.write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": list(tasks)}]))
+    inventory = Path(directory.name) / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {alias: {"ansible_host": host.ip4} for alias in aliases}}}))
+    command = ["ansible-playbook", "-v", "--inventory", _INVENTORY, "--inventory", str(inventory), *options, str(playbook)]
     process = subprocess.Popen(
         command,
         env={**os.environ, **_SETTINGS},

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 from hosts import TABLES, Host, header
@@ -239,12 +238,9 @@ def test_links_in_a_mailbox_do_not_lead_its_removal_away(mail_host: Host, fate: 
 # --- several at once, and runs that are killed
 
 
-def test_two_runs_at_once_lose_nothing(mail_host: Host, tmp_path: Path) -> None:
-    inventory = tmp_path / "hosts.json"
-    variables = {"ansible_connection": "containers.podman.podman", "ansible_host": mail_host.name}
-    inventory.write_text(json.dumps({"all": {"hosts": {"first": variables, "second": variables}}}))
+def test_two_runs_at_once_lose_nothing(mail_host: Host) -> None:
     names = [f"{{{{ inventory_hostname }}}}-{number}.{mail_host.zone}" for number in range(20)]
-    done = start(mail_host, [mail_domain(name=name) for name in names], inventory=str(inventory), play={"hosts": "all"}).finish()
+    done = start(mail_host, [mail_domain(name=name) for name in names], aliases=["first", "second"]).finish()
     assert done.status == 0, done.output[-3000:]
     assert sum(result["changed"] for result in done.results) == 40
     domains = mail_host.tables()["/etc/exim4/domains"]
@@ -265,12 +261,13 @@ def state():
     except FileNotFoundError:
         return None
 def runs():
+    # Ansible hands a module to a Python that has no other argument.
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            words = open("/proc/%s/cmdline" % pid, "rb").read()
+            words = open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")
         except OSError:
             continue
-        if int(pid) != os.getpid() and b"mail_domains" in words and b"python" in words:
+        if words == [b"/usr/bin/python3", b""]:
             yield int(pid)
 before = state()
 deadline = time.monotonic() + 30
@@ -283,7 +280,8 @@ for pid in list(runs()):
     os.kill(pid, signal.SIGKILL)
 print("killed")
 """
-_MOMENTS = ["/var/vmail/{}", "/etc/dovecot/users", "/etc/exim4/addresses", "/etc/exim4/domains"]
+_CREATION = ["/var/vmail/{}", "/etc/dovecot/users", "/etc/exim4/addresses", "/etc/exim4/domains"]
+_REMOVAL = ["/etc/dovecot/users", "/etc/exim4/domains", "/var/vmail/{}", "/etc/exim4/addresses"]
 
 
 def _killed_at(host: Host, watched: str, *tasks: Task) -> None:
@@ -304,19 +302,19 @@ def test_killed_runs_are_completed_by_the_next(mail_host: Host) -> None:
     name = mail_host.domain("killed")
     entry = {"name": name, "owner": "alice", "mailboxes": [{"name": f"box{number}", "password_hash": HASH} for number in range(30)]}
     create = mail_domains(domains=[entry])
-    for moment in _MOMENTS:
+    remove = _only_declared()
+    for moment, later in zip(_CREATION, _REMOVAL):
         _killed_at(mail_host, moment.format(name), create)
-        answers = [session.answer[:3] for session in send([letter(mail_host, "info@reject", "--quit-after", "RCPT")])]
-        assert answers != ["550"], f"killed at {moment}"
+        session = send([letter(mail_host, "info@reject", "--quit-after", "RCPT")])[0]
+        assert session.accepted, f"other mail was refused after a kill at {moment}: {session.answer}"
         run(mail_host, create)
         one = letter(mail_host, "box7@killed")
         assert send_and_find(mail_host, [one])[0].places == ["box7@killed"], f"after a kill at {moment}"
-        remove = _only_declared()
-        _killed_at(mail_host, "/etc/exim4/domains" if moment != "/var/vmail/{}" else f"/var/vmail/{name}", remove)
-        done = run(mail_host, remove)
-        assert not mail_host.lines_about(name), f"after a kill at {moment}: {done.results}"
+        _killed_at(mail_host, later.format(name), remove)
+        run(mail_host, remove)
+        assert not mail_host.lines_about(name), f"after a kill at {later}"
         left = mail_host.bash('ls -d /var/vmail/"$1" /var/vmail/.removed/"$1".* 2>/dev/null || true', name).stdout
-        assert not left
+        assert not left, f"after a kill at {later}"
     leftovers = mail_host.bash("find /etc/exim4 /etc/dovecot /var/vmail -maxdepth 1 -name '.*' -not -name .removed -mindepth 1").stdout
     assert not leftovers, "temporary files of killed runs"
 
