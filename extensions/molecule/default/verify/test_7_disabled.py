@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import imaplib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -62,7 +63,9 @@ def _answers(host: Host) -> tuple[str, str]:
 
 
 def _logins(host: Host) -> dict[int, bool]:
-    return {port: may_log_in(host, port, host.full("info@switch")) for port in (993, 587)}
+    ports = (993, 587)
+    with ThreadPoolExecutor(len(ports)) as pool:
+        return dict(zip(ports, pool.map(lambda port: may_log_in(host, port, host.full("info@switch")), ports)))
 
 
 @once
