@@ -240,8 +240,10 @@ def _existing(tree: Tree, path: str) -> Iterator[int | None]:
     if not tree.exists(path):
         yield None
         return
-    with tree.parent(path) as place, explained("cannot read the directory", path), _opened(place[0], place[1], path) as top:
-        yield top
+    with contextlib.ExitStack() as stack:
+        parent, name = stack.enter_context(tree.parent(path))
+        stack.enter_context(explained("cannot read the directory", path))
+        yield stack.enter_context(_opened(parent, name, path))
 
 
 def _move(tree: Tree, source: str, target: str, before: Callable[[], object]) -> bool:

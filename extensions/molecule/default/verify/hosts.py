@@ -69,7 +69,7 @@ class Host(MailHost):
         """Every table's text by its path."""
         script = 'for table; do printf "\\001%s\\002" "$table"; cat "$table"; done'
         parts = self.bash(script, *TABLES).stdout.split("\001")[1:]
-        return {path: text for path, _, text in (part.partition("\002") for part in parts)}
+        return {path: text for path, _separator, text in (part.partition("\002") for part in parts)}
 
     def lines_about(self, name: str) -> list[str]:
         """Lines of all tables in which a name occurs."""
@@ -77,7 +77,7 @@ class Host(MailHost):
 
     def contents(self, address: str) -> list[str]:
         """The raw messages a mailbox holds, in one look."""
-        local, _, domain = address.partition("@")
+        local, _at, domain = address.partition("@")
         script = (
             'cd "/var/vmail/$1/$2" 2>/dev/null || exit 0; '
             'find Maildir -type f \\( -path "*/new/*" -o -path "*/cur/*" \\) -exec printf "\\001" \\; -exec cat {} \\;'

@@ -77,7 +77,7 @@ def send(letters: Sequence[Letter], source: str = PEER) -> list[Session]:
     output = run_in(source, "bash", "-s", stdin="\n".join(steps), timeout=30 + 15 * len(steps)).stdout
     sessions = []
     for part in output.split("\002")[: len(letters)]:
-        transcript, _, status = part.rpartition("\001")
+        transcript, _separator, status = part.rpartition("\001")
         sessions.append(Session(transcript, int(status)))
     transcripts.extend(session.transcript for session in sessions)
     return sessions
@@ -120,7 +120,7 @@ def mailboxes_with_tokens(host: Host) -> dict[str, list[str]]:
     )
     found = defaultdict(list)
     for line in host.shell(script, check=False).stdout.splitlines():
-        path, _, subject = line.partition(":Subject: ")
+        path, _separator, subject = line.partition(":Subject: ")
         first, second = path.split("/")[1:3]
         found[subject].append(f".removed/{second}" if first == ".removed" else f"{second}@{first}")
     return found

@@ -65,7 +65,7 @@ class Running(NamedTuple):
 
     def finish(self, timeout: float = 240) -> Run:
         """Wait for its end."""
-        output, _ = self.process.communicate(timeout=timeout)
+        output, _errors = self.process.communicate(timeout=timeout)
         self.directory.cleanup()
         results = [json.loads(result) for result in _RESULT.findall(output)]
         return Run(self.process.returncode, results, output)
