@@ -95,6 +95,8 @@ class SlowSender:
         try:
             self._session.send("the second half\r\n.\r\n")
             code, text = self._session.getreply()
+            # A connection that stays open would hold the removal up until it is ended.
+            self._session.quit()
         except (smtplib.SMTPServerDisconnected, OSError):
             return ""
         return f"{code} {text.decode()}"

@@ -20,7 +20,7 @@ from test_8_modules import HASH
 
 from playbooks import mail_domain, mail_domains, mailbox, run, start
 
-ROUNDS = 3
+ROUNDS = 2
 UNKNOWN, REMOVING, NOT_HERE = "550 5.1.1", "450 4.2.1", "550 5.7.1"
 
 
