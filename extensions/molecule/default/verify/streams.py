@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import smtplib
@@ -95,8 +96,9 @@ class SlowSender:
         try:
             self._session.send("the second half\r\n.\r\n")
             code, text = self._session.getreply()
-            # A connection that stays open would hold the removal up until it is ended.
-            self._session.quit()
         except (smtplib.SMTPServerDisconnected, OSError):
             return ""
+        # A connection that stays open would hold the removal up until it is ended.
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            self._session.quit()
         return f"{code} {text.decode()}"
