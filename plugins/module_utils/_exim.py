@@ -14,9 +14,12 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ARCHIVE_DIR,
     DEFAULT_OWNER,
     DISABLED_ACTIONS,
+    DKIM_STAGES,
     REMOVED_MAIL,
     Address,
     Alias,
+    Dkim,
+    DkimKey,
     Domain,
     Forward,
     Mailbox,
@@ -30,6 +33,8 @@ DOMAINS_HEADER = """\
 # Comments, unknown fields and lines of undeclared domains are kept; changes by hand act at once.
 # owner=USER enabled=yes|no|removing disabled=reject|defer|accept
 # action=reject|discard|forward_to_address|forward_to_domain to=ADDRESS or DOMAIN
+# dkim=SELECTOR dkim_key=FILE in ssl/ (two of each, with a comma: two signatures) dmarc="RECORD"
+# dkim_stage=published|retiring|retired dkim_other=SELECTOR dkim_other_key=FILE dkim_until=TIME: a change of keys under way
 
 """
 DOMAINIPS_HEADER = """\
@@ -45,7 +50,11 @@ ADDRESSES_HEADER = """\
 
 """
 
-_DOMAIN_FIELDS = ("owner", "enabled", "disabled", "action", "to")
+_DOMAIN_FIELDS = (
+    *("owner", "enabled", "disabled", "action", "to"),
+    *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc"),
+)
+KEY_SUFFIX = ".private"
 _ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders")
 _REMOVAL_FIELDS = ("was", "removed", "since", "archive")
 
@@ -72,8 +81,29 @@ def _read_domain(name: str, fields: Mapping[str, str], ip_addresses: str) -> Dom
         _one_of(fields, "action", DEFAULT_ACTIONS),
         fields.get("to", ""),
         _addresses_of(ip_addresses),
+        _dkim(fields) if "dkim" in fields else None,
+        fields.get("dmarc", ""),
         _removal(fields) if fields.get("enabled") == "removing" else None,
     )
+
+
+def _dkim(fields: Mapping[str, str]) -> Dkim:
+    return Dkim(
+        _dkim_keys(fields, "dkim", "dkim_key"),
+        _one_of(fields, "dkim_stage", DKIM_STAGES),
+        _dkim_keys(fields, "dkim_other", "dkim_other_key"),
+        fields.get("dkim_until", ""),
+    )
+
+
+def _dkim_keys(fields: Mapping[str, str], selectors: str, files: str) -> tuple[DkimKey, ...]:
+    """The selectors of one field with the key files of another, in pairs."""
+    names, keys = _list(fields.get(selectors)), _list(fields.get(files))
+    if len(names) != len(keys):
+        raise MailError(f"{selectors} and {files} must name as many selectors as files", remedy="Mend the line; nothing was changed")
+    if not all(file.endswith(KEY_SUFFIX) and "/" not in file for file in keys):
+        raise MailError(f"{files} names a file that is no key in ssl/", remedy="Mend the line; nothing was changed")
+    return tuple(DkimKey(name, file[: -len(KEY_SUFFIX)]) for name, file in zip(names, keys))
 
 
 def is_domain(key: str) -> bool:
@@ -193,9 +223,25 @@ def domain_value(domain: Domain, current: str | None) -> str:
     }
     if domain.forward_to:
         fields["to"] = domain.forward_to
+    if domain.dkim:
+        fields.update(_dkim_fields(domain.dkim))
+    if domain.dmarc:
+        fields["dmarc"] = domain.dmarc
     if domain.removal:
         fields.update(_removal_fields(domain.removal))
     return render_fields(_with_unknown(fields, current, _DOMAIN_FIELDS))
+
+
+def _dkim_fields(dkim: Dkim) -> dict[str, str]:
+    fields = {
+        "dkim": ",".join(key.selector for key in dkim.keys),
+        "dkim_key": ",".join(f"{key.file}{KEY_SUFFIX}" for key in dkim.keys),
+        "dkim_stage": "" if dkim.stage == "active" else dkim.stage,
+        "dkim_other": ",".join(key.selector for key in dkim.other),
+        "dkim_other_key": ",".join(f"{key.file}{KEY_SUFFIX}" for key in dkim.other),
+        "dkim_until": dkim.until,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def domainips_value(domain: Domain) -> str | None:

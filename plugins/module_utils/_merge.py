@@ -179,6 +179,8 @@ class _Merger:
             action,
             forward_to,
             base.ip_addresses if declared.ip_addresses is None else declared.ip_addresses,
+            base.dkim,
+            base.dmarc,
         )
 
     def take_mailbox(self, declared: DeclaredMailbox) -> None:

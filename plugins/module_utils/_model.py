@@ -10,6 +10,7 @@ of the time to build and to compare.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Union
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
@@ -22,6 +23,13 @@ FORWARD_ACTIONS = ("forward_to_address", "forward_to_domain")
 REMOVED_MAIL = ("keep", "archive", "delete")
 DEFAULT_ARCHIVE_DIR = "/var/backups/mail-domains"
 DEFAULT_PRUNE_LIMIT = "10%"
+DEFAULT_SELECTOR = "dkim"
+DEFAULT_SERVICE_TYPE = "email"
+DEFAULT_KEY_LENGTH = 2048
+KEY_LENGTHS = (1024, 2048, 4096)
+KEY_TYPES = ("rsa", "ed25519", "both")
+REGENERATE = ("never", "fail", "always")
+DKIM_STAGES = ("active", "published", "retiring", "retired")
 
 
 class Removal(NamedTuple):
@@ -37,8 +45,42 @@ class Removal(NamedTuple):
     archive_dir: str = DEFAULT_ARCHIVE_DIR
 
 
+class DkimKey(NamedTuple):
+    """A key that a domain has for signing: its selector, and the name of its files in ``ssl/`` without .private and .txt."""
+
+    selector: str
+    file: str
+
+
+class Dkim(NamedTuple):
+    """How the mail of a domain is signed (RFC 6376).
+
+    keys: what signs, one key or an RSA and an Ed25519 key side by side. other: the keys of a rotation, by `stage`:
+    ``published`` (their TXT goes ahead, `keys` still sign), ``retiring`` (they have signed until the switch, their TXT stays),
+    ``retired`` (their private part is gone, their TXT may be withdrawn); none in stage ``active``. until: when the next
+    stage may begin, ``20261123T040000Z``; empty while that is not known.
+    """
+
+    keys: tuple[DkimKey, ...]
+    stage: str = "active"
+    other: tuple[DkimKey, ...] = ()
+    until: str = ""
+
+
+class PublicKey(NamedTuple):
+    """What the TXT record of a DKIM key says.
+
+    key_length: in bits. public_key: the base64 of ``p=``, empty while the key is not made yet.
+    """
+
+    key_type: str
+    key_length: int
+    service_type: str = DEFAULT_SERVICE_TYPE
+    public_key: str = ""
+
+
 class Domain(NamedTuple):
-    """A mail domain as it stands on a host; `name` is its A-label."""
+    """A mail domain as it stands on a host; `name` is its A-label. dmarc: the text of its record, empty for none."""
 
     name: str
     owner: str = DEFAULT_OWNER
@@ -47,6 +89,8 @@ class Domain(NamedTuple):
     default_action: str = "reject"
     forward_to: str = ""
     ip_addresses: tuple[str, ...] = ()
+    dkim: Dkim | None = None
+    dmarc: str = ""
     removal: Removal | None = None
 
 
@@ -84,11 +128,15 @@ Address = Union[Mailbox, Alias, Forward]
 
 
 class Host(NamedTuple):
-    """All mail domains and addresses of a host, keyed by name and by full address, and the password hash of each mailbox."""
+    """All mail domains and addresses of a host, keyed by name and by full address, and the password hash of each mailbox.
+
+    keys: the DKIM keys that were looked at, keyed by the name of their files; only those that can be read and are whole.
+    """
 
     domains: Mapping[str, Domain]
     addresses: Mapping[str, Address]
     hashes: Mapping[str, str]
+    keys: Mapping[str, PublicKey] = MappingProxyType({})
 
 
 class DeclaredMailbox(NamedTuple):

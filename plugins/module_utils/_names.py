@@ -19,6 +19,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._idna import a_labe
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{4,253}}\Z)(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}\Z")
+_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
 _LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*(?<!\.)\Z")
 _EXTERNAL_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_'+=~*&-]+(?:\.[A-Za-z0-9_'+=~*&-]+)*\Z")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
@@ -168,6 +169,14 @@ def password_hash(text: str) -> str:
     if found.group(1).upper().partition(".")[0] in _PLAIN_SCHEMES:
         raise ValueError(f"the scheme {found.group(1)} keeps the password readable; hash it with `doveadm pw -s BLF-CRYPT`")
     return text
+
+
+def dkim_selector(text: str) -> str:
+    """A DKIM selector: labels of letters, digits and inner hyphens (RFC 6376 section 3.1), in lower case."""
+    name = text.lower()
+    if len(name) > 63 or not _SELECTOR.match(name):
+        raise ValueError(f"{printable(text)} is not a selector: up to 63 letters, digits, hyphens and dots, such as dkim or s2027a")
+    return name
 
 
 def absolute_directory(text: str) -> str:
