@@ -29,6 +29,7 @@ DEFAULT_KEY_LENGTH = 2048
 KEY_LENGTHS = (1024, 2048, 4096)
 KEY_TYPES = ("rsa", "ed25519", "both")
 REGENERATE = ("never", "fail", "always")
+DEFAULT_RETIRE_AFTER = 7 * 86400
 DKIM_STAGES = ("active", "published", "retiring", "retired")
 
 
@@ -155,8 +156,30 @@ class DeclaredMailbox(NamedTuple):
     senders: tuple[str, ...] | None = None
 
 
+class DeclaredDkim(NamedTuple):
+    """The option ``dkim`` of a domain as the user wrote it; None is what was not said.
+
+    The options of the key are about the selector that is to sign in the end: that of `rotate_to`, if one is given.
+    private_key: in PEM, a secret. retire_after: in seconds.
+    """
+
+    where: str
+    state: str = "present"
+    selector: str | None = None
+    key_type: str | None = None
+    key_length: int | None = None
+    service_type: str | None = None
+    private_key: str | None = None
+    regenerate: str = "never"
+    rotate_to: str | None = None
+    retire_after: int = DEFAULT_RETIRE_AFTER
+
+
 class DeclaredDomain(NamedTuple):
-    """A domain entry as the user wrote it. lists_mailboxes: whether a list of mailboxes was given, even an empty one."""
+    """A domain entry as the user wrote it.
+
+    lists_mailboxes: whether a list of mailboxes was given, even an empty one. dmarc: the record, empty for none.
+    """
 
     where: str
     name: str
@@ -167,6 +190,8 @@ class DeclaredDomain(NamedTuple):
     forward_to: str | None = None
     ip_addresses: tuple[str, ...] | None = None
     lists_mailboxes: bool = False
+    dkim: DeclaredDkim | None = None
+    dmarc: str | None = None
 
 
 class Declaration(NamedTuple):
@@ -231,13 +256,48 @@ class Observed(NamedTuple):
     trees: Trees
 
 
+class FoundKey(NamedTuple):
+    """The two files of a DKIM key as they were found.
+
+    key: what they are; None when the private key is not there or cannot be used, and `problem` says which. ownership: of the
+    private key. text_ownership: of the record's file, None when it is not there. text_fits: whether its record is that of the key.
+    """
+
+    key: PublicKey | None
+    problem: str = ""
+    ownership: Ownership | None = None
+    text_ownership: Ownership | None = None
+    text_fits: bool = False
+
+
+class MadeKey(NamedTuple):
+    """A DKIM key that is to be written: made in this run, or brought along by the user. private_key: in PEM, a secret."""
+
+    key: PublicKey
+    private_key: str
+
+
+class Sight(NamedTuple):
+    """What the authoritative name servers show of the next keys of a domain.
+
+    seen: whether each of them shows every key. wait: for how many seconds a resolver may still hold an older answer. why: what
+    is missing, as a sentence; empty when nothing is.
+    """
+
+    seen: bool
+    wait: int
+    why: str
+
+
 class Facts(NamedTuple):
     """What a plan must know of a host besides its tables; None stands for what cannot be known.
 
     users: the system users that were asked for, None where there is no such user. ip_addresses: the host's own.
     host_names: names that are the host itself. dovecot: ``2.3`` or ``2.4``. exim_gid, dovecot_gid: groups that read the
     tables. strict: what cannot be known is an error (real runs) and not a warning (check mode). may_chown: whether
-    owners can be set at all; where not, a tree is built with the owner it has.
+    owners can be set at all; where not, a tree is built with the owner it has. exim_uid: the user that reads the DKIM keys.
+    now: seconds since the epoch. keys: the DKIM keys that were looked at, by the name of their files. sights: what the DNS shows of
+    rotations that were looked up, by domain.
     """
 
     users: Mapping[str, Account | None]
@@ -248,6 +308,10 @@ class Facts(NamedTuple):
     dovecot_gid: int | None
     strict: bool = True
     may_chown: bool = True
+    exim_uid: int | None = None
+    now: float = 0.0
+    keys: Mapping[str, FoundKey] = MappingProxyType({})
+    sights: Mapping[str, Sight] = MappingProxyType({})
 
     def attainable(self, wanted: Ownership, there: Ownership) -> Ownership:
         """What can be made of the ownership that is `there`."""
