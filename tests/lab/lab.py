@@ -8,6 +8,8 @@ Only the standard library and podman: the judges of molecule's verify and the de
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import json
 import os
@@ -92,6 +94,11 @@ class MailHost(NamedTuple):
     def source6(self, which: int) -> str:
         return f"2001:db8:25::{self.number + 90 + 10 * which}"
 
+    @property
+    def tsig_name(self) -> str:
+        """The key that may update the host's zone, see tests/lab/peer-setup."""
+        return f"lab-{self.zone.partition('.')[0]}"
+
     def domain(self, label: str) -> str:
         """The full name of a domain of domains.yml, such as reject.d12.test."""
         return f"{label}.{self.zone}"
@@ -119,6 +126,11 @@ class MailHost(NamedTuple):
 
     def has_message(self, address: str, token: str) -> bool:
         return any(token in message for message in self.messages(address))
+
+
+def tsig_secret(name: str) -> str:
+    """The secret of a TSIG key of the lab, as tests/lab/peer-setup makes it of the key's name."""
+    return base64.b64encode(hashlib.sha256(name.encode()).hexdigest().encode()).decode()
 
 
 # Numbers and zones of tests/lab/README.md.
