@@ -46,6 +46,11 @@ def key_of_record(record: str) -> PublicKey | None:
     return PublicKey(key_type, _length(key_type, public_key), found.get("s", "*"), public_key)
 
 
+def same_key(one: PublicKey, other: PublicKey) -> bool:
+    """Whether two records hold the same key, whatever else they say."""
+    return (one.key_type, one.public_key.rstrip("=")) == (other.key_type, other.public_key.rstrip("="))
+
+
 def tags(record: str) -> dict[str, str]:
     """The tags of a tag-list (RFC 6376 section 3.2)."""
     parts = (part.partition("=") for part in record.split(";"))

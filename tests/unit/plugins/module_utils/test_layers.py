@@ -25,9 +25,12 @@ GROUND = {
     "_servers",
     "_exim_processes",
     "_system_calls",
+    "_dns_packets",
+    "_dns_streams",
+    "_dns_sockets",
 }
 # Above it: those that call the ground.
-CALLERS = {"_observe", "_apply", "_source", "_inventory", "_run"}
+CALLERS = {"_observe", "_apply", "_source", "_inventory", "_run", "_dns_client", "_dns_sight", "_dns_publish", "_dns_run"}
 
 WORLD = {
     "os",

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes over the wire of the DNS: servers, messages, and the sockets that carry them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import NamedTuple
+
+# A resolver may work on one question for as long as this (RFC 1035 section 7.2, RFC 8767 section 6).
+PATIENCE = 10.0
+HEADER = 12
+RESPONSE = 0x80
+BUFFER = 65535
+
+NO_ROUTE = "cannot be reached from this host: there is no route to it"
+SILENT = "does not answer"
+TIME_OVER = "did not answer before the time limit"
+
+
+class Server(NamedTuple):
+    """A name server's IP address and port."""
+
+    address: str
+    port: int = 53
+
+    def __str__(self) -> str:
+        return self.address if self.port == 53 else f"{self.address}@{self.port}"
+
+
+class Request(NamedTuple):
+    """A message for a server; the ids of all messages of one exchange differ. by_tcp: a datagram is not tried."""
+
+    server: Server
+    wire: bytes
+    by_tcp: bool = False
+
+
+class Reply(NamedTuple):
+    """What came back. failure: why nothing did, as the end of a sentence about the server; empty otherwise."""
+
+    wire: bytes
+    failure: str = ""
+
+
+def connected(server: Server, kind: int) -> socket.socket:
+    """A non-blocking socket. Raises OSError when there is no way to the server."""
+    family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
+    found = socket.socket(family, kind)
+    try:
+        found.setblocking(False)
+        if kind == socket.SOCK_DGRAM:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        with contextlib.suppress(BlockingIOError):
+            found.connect((server.address, server.port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def explained(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "refuses the connection: no name server listens there"
+    return f"cannot be reached: {error.strerror or error}"
+
+
+def id_of(wire: bytes) -> int:
+    return int.from_bytes(wire[:2], "big")
+
+
+def answers(reply: bytes, request: bytes) -> bool:
+    """Whether a datagram is the reply to a request of the same id: it repeats the question (RFC 5452 section 9.1)."""
+    if len(reply) < HEADER or not reply[2] & RESPONSE:
+        return False
+    if reply[4:6] == b"\0\0":
+        # A server that could not read the question repeats none, and has nothing to tell but that.
+        return bool(reply[3] & 0x0F)
+    end = HEADER
+    while request[end]:
+        end += request[end] + 1
+    end += 5
+    return reply[HEADER:end].lower() == request[HEADER:end].lower() and reply[4:6] == request[4:6]
