@@ -10,7 +10,6 @@ import fcntl
 import itertools
 import os
 import posixpath
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,15 +19,17 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._directories import
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership, domain_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
     EndSessions,
     MakeDirectory,
     PutBack,
     Remove,
+    RemoveKey,
     SetOwnership,
     Step,
+    WriteKey,
     WriteTable,
 )
 
@@ -55,13 +56,19 @@ def _walk_batch(tree: Tree, layout: Layout, steps: Sequence[Step]) -> None:
         tree.ensure_parent(layout.mail_root)
         tree.make_directories([(step.path, step.ownership) for step in steps if isinstance(step, MakeDirectory)])
         return
-    if isinstance(first, WriteTable):
-        tree.write_files(
-            [(step.path, step.content.encode("utf-8", "surrogateescape"), step.ownership) for step in steps if isinstance(step, WriteTable)]
-        )
+    if isinstance(first, (WriteTable, WriteKey)):
+        if isinstance(first, WriteKey):
+            tree.ensure_parent(first.path)
+        tree.write_files([_file_of(step) for step in steps if isinstance(step, (WriteTable, WriteKey))])
         return
     for step in steps:
         _walk_single(tree, step)
+
+
+def _file_of(step: WriteTable | WriteKey) -> tuple[str, bytes, Ownership]:
+    if step.content is None:
+        raise AssertionError(f"{step.path} was not made")
+    return step.path, step.content.encode("utf-8", "surrogateescape"), step.ownership
 
 
 def _walk_single(tree: Tree, step: Step) -> None:
@@ -70,6 +77,8 @@ def _walk_single(tree: Tree, step: Step) -> None:
     elif isinstance(step, ChownTree):
         _mail_tree.chown_tree(tree, step.path, step.from_uid, step.ownership.uid, step.ownership.gid)
         tree.set_ownership(step.path, step.ownership)
+    elif isinstance(step, RemoveKey):
+        tree.remove_file(step.path)
     elif isinstance(step, PutBack):
         put_back(tree, step)
     elif isinstance(step, EndSessions) and tree.is_host:
@@ -153,8 +162,3 @@ def put_back(tree: Tree, step: PutBack) -> None:
     top = DOMAIN_DIRECTORY if "@" not in step.name else None
     with _claimed(tree, step.source):
         _mail_tree.put_back(tree, step.source, step.target, step.owner.uid, step.owner.gid, top=top)
-
-
-def now_text(now: float | None = None) -> str:
-    """A moment as tombstones and archives name it: ``20261123T040000Z``."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))

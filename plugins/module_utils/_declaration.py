@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared_signing import declared_dkim, declared_dmarc
+from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ARCHIVE_DIR,
@@ -27,7 +29,7 @@ Entry = Mapping[str, Any]
 
 def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaration:
     """The declaration of `mail_domains`: a list of domain entries, each with its mailboxes."""
-    reader = _Reader()
+    reader = _Reader(options.get("dmarc_template"))
     for index, entry in enumerate(entries):
         reader.domain_entry(entry, f"domains[{index}]")
     return reader.declaration(options)._replace(
@@ -37,12 +39,22 @@ def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaratio
 
 def declaration_of_domain(options: Entry) -> Declaration:
     """The declaration of `mail_domain`: one domain, present or absent."""
-    reader = _Reader()
+    reader = _Reader(options.get("dmarc_template"))
     if options["state"] == "absent":
         name = reader.convert(_names.domain_name, options["name"], "name")
         return reader.declaration(options)._replace(absent_domains=(name,) if name else ())
     reader.domain(options, "")
     return reader.declaration(options)
+
+
+def declaration_of_dkim(options: Entry) -> Declaration:
+    """The declaration of `mail_domain_dkim`: the signing of one domain, whose other options stay as they are."""
+    reader = _Reader()
+    name = reader.convert(_names.domain_name, options["domain"], "domain")
+    dkim = declared_dkim(options, "", reader.errors)
+    if name:
+        reader.domains.append(DeclaredDomain("", name, dkim=dkim))
+    return reader.declaration(options)._replace(existing_only=True)
 
 
 def declaration_of_mailbox(options: Entry) -> Declaration:
@@ -69,7 +81,8 @@ def domain_names(names: Iterable[str]) -> list[str]:
 class _Reader:
     """Collects entries and errors; a name that is used twice is an error that names both places."""
 
-    def __init__(self) -> None:
+    def __init__(self, dmarc_template: str | None = None) -> None:
+        self.dmarc_template = dmarc_template or DEFAULT_TEMPLATE
         self.errors: list[MailError] = []
         self.domains: list[DeclaredDomain] = []
         self.mailboxes: list[DeclaredMailbox] = []
@@ -123,6 +136,7 @@ class _Reader:
         ips = self.convert_list(_names.ip_address, ips, f"{prefix}ip_addresses") if ips is not None else None
         if not name:
             return None
+        dkim, dmarc = entry.get("dkim"), entry.get("dmarc")
         self._claim(name, where)
         self.domains.append(
             DeclaredDomain(
@@ -135,6 +149,8 @@ class _Reader:
                 forward_to,
                 ips,
                 entry.get("mailboxes") is not None,
+                declared_dkim(dkim, f"{prefix}dkim.", self.errors) if dkim is not None else None,
+                declared_dmarc(dmarc, name, self.dmarc_template, f"{prefix}dmarc.", self.errors) if dmarc is not None else None,
             )
         )
         return name
@@ -224,6 +240,7 @@ def _is_list_of_strings(value: Any) -> bool:
 _CHECKS: dict[str, Check] = {
     "str": lambda value: isinstance(value, str),
     "bool": lambda value: isinstance(value, bool),
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "list": _is_list_of_strings,
     "list of dict": lambda value: isinstance(value, list),
 }
@@ -232,7 +249,13 @@ _CHECKS: dict[str, Check] = {
 def _quick_check(rules: Mapping[str, Any]) -> Check:
     if "choices" in rules:
         choices = frozenset(rules["choices"])
-        return lambda value: isinstance(value, str) and value in choices
+        return lambda value: isinstance(value, (str, int)) and not isinstance(value, bool) and value in choices
+    if "options" in rules:
+        checks = _quick_checks(rules["options"])
+        required = {option for option, rule in rules["options"].items() if rule.get("required")}
+        return lambda value: (
+            isinstance(value, dict) and required <= value.keys() and all(_is_right(checks.get(key), one) for key, one in value.items())
+        )
     return _CHECKS["list of dict" if rules.get("elements") == "dict" else rules["type"]]
 
 

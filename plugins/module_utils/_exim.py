@@ -25,6 +25,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Mailbox,
     Removal,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._moments import is_moment
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_fields, render_fields
 
 DOMAINS_HEADER = """\
@@ -54,6 +55,7 @@ _DOMAIN_FIELDS = (
     *("owner", "enabled", "disabled", "action", "to"),
     *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc"),
 )
+_MEND = "Mend the line; nothing was changed"
 KEY_SUFFIX = ".private"
 _ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders")
 _REMOVAL_FIELDS = ("was", "removed", "since", "archive")
@@ -81,28 +83,29 @@ def _read_domain(name: str, fields: Mapping[str, str], ip_addresses: str) -> Dom
         _one_of(fields, "action", DEFAULT_ACTIONS),
         fields.get("to", ""),
         _addresses_of(ip_addresses),
-        _dkim(fields) if "dkim" in fields else None,
+        _dkim(fields) if fields.get("dkim") else None,
         fields.get("dmarc", ""),
         _removal(fields) if fields.get("enabled") == "removing" else None,
     )
 
 
 def _dkim(fields: Mapping[str, str]) -> Dkim:
-    return Dkim(
-        _dkim_keys(fields, "dkim", "dkim_key"),
-        _one_of(fields, "dkim_stage", DKIM_STAGES),
-        _dkim_keys(fields, "dkim_other", "dkim_other_key"),
-        fields.get("dkim_until", ""),
-    )
+    stage, other = _one_of(fields, "dkim_stage", DKIM_STAGES), _dkim_keys(fields, "dkim_other", "dkim_other_key")
+    if (stage == "active") != (not other):
+        raise MailError(f"dkim_stage={stage} does not go with dkim_other={fields.get('dkim_other', '')}", remedy=_MEND)
+    until = fields.get("dkim_until", "")
+    if until and not is_moment(until):
+        raise MailError(f"dkim_until={until[:40]} is no moment such as 20261123T040000Z", remedy=_MEND)
+    return Dkim(_dkim_keys(fields, "dkim", "dkim_key"), stage, other, until)
 
 
 def _dkim_keys(fields: Mapping[str, str], selectors: str, files: str) -> tuple[DkimKey, ...]:
     """The selectors of one field with the key files of another, in pairs."""
     names, keys = _list(fields.get(selectors)), _list(fields.get(files))
     if len(names) != len(keys):
-        raise MailError(f"{selectors} and {files} must name as many selectors as files", remedy="Mend the line; nothing was changed")
+        raise MailError(f"{selectors} and {files} must name as many selectors as files", remedy=_MEND)
     if not all(file.endswith(KEY_SUFFIX) and "/" not in file for file in keys):
-        raise MailError(f"{files} names a file that is no key in ssl/", remedy="Mend the line; nothing was changed")
+        raise MailError(f"{files} names a file that is no key in ssl/", remedy=_MEND)
     return tuple(DkimKey(name, file[: -len(KEY_SUFFIX)]) for name, file in zip(names, keys))
 
 
@@ -141,7 +144,7 @@ def _removal(fields: Mapping[str, str]) -> Removal:
 
 
 def _wrong_value(key: str, value: str, allowed: tuple[str, ...]) -> MailError:
-    return MailError(f"{key}={value[:40]} is none of {', '.join(allowed)}", remedy="Mend the line; nothing was changed")
+    return MailError(f"{key}={value[:40]} is none of {', '.join(allowed)}", remedy=_MEND)
 
 
 def read_addresses(table: Table, path: str) -> dict[str, Address]:

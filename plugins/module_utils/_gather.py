@@ -10,13 +10,16 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    KEY_LENGTHS,
     Address,
     Alias,
+    Dkim,
     Domain,
     Facts,
     Forward,
     Host,
     Mailbox,
+    PublicKey,
     domain_of,
     local_part_of,
 )
@@ -41,7 +44,7 @@ def declaration_of(host: Host, names: Collection[str], with_hashes: bool = False
             mailboxes[domain_of(address.address)].append(address)
     return [
         {
-            **_domain_entry(host.domains[name]),
+            **_domain_entry(host.domains[name], host.keys),
             "mailboxes": [_mailbox_entry(one, aliases[one.address], host.hashes if with_hashes else {}) for one in mailboxes[name]],
         }
         for name in sorted(names)
@@ -49,7 +52,7 @@ def declaration_of(host: Host, names: Collection[str], with_hashes: bool = False
     ]
 
 
-def _domain_entry(domain: Domain) -> Entry:
+def _domain_entry(domain: Domain, keys: Mapping[str, PublicKey]) -> Entry:
     entry: Entry = {
         "name": domain.name,
         "owner": domain.owner,
@@ -60,6 +63,25 @@ def _domain_entry(domain: Domain) -> Entry:
     }
     if domain.forward_to:
         entry["forward_to"] = domain.forward_to
+    if domain.dkim:
+        entry["dkim"] = _dkim_entry(domain.dkim, keys)
+    if domain.dmarc:
+        entry["dmarc"] = {"template": domain.dmarc}
+    return entry
+
+
+def _dkim_entry(dkim: Dkim, keys: Mapping[str, PublicKey]) -> Entry:
+    """The options of the keys that sign, or of those that are to sign next. A key that cannot be read says nothing of itself."""
+    entry: Entry = {"selector": dkim.keys[0].selector}
+    wanted = dkim.other if dkim.stage == "published" else dkim.keys
+    if wanted is dkim.other:
+        entry["rotate"] = {"to": wanted[0].selector}
+    found = [keys[key.file] for key in wanted if key.file in keys]
+    if len(found) == len(wanted):
+        entry["key_type"] = "both" if len(found) == 2 else found[0].key_type
+        entry["service_type"] = found[0].service_type
+        if found[0].key_length in KEY_LENGTHS:
+            entry["key_length"] = found[0].key_length
     return entry
 
 

@@ -17,7 +17,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layo
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Host, Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._run import Request, walk_to_plan
+from ansible_collections.fleetpost.mail.plugins.module_utils._run import Prepared, Request, walk_to_plan
 
 
 class Question(NamedTuple):
@@ -42,14 +42,14 @@ def take_inventory(request: Request, question: Question) -> Inventory:
     tree = Tree(request.root)
     layout = _observe.find_layout(tree, request.layout)
     with host_lock(tree, layout, request.lock_timeout, shared=True):
-        line = walk_to_plan(tree, layout, Declaration(), request._replace(check_mode=True), {})
-    host = line.present
+        line = walk_to_plan(tree, layout, Declaration(), request._replace(check_mode=True), Prepared(), every_key=True)
+    host = line.present._replace(keys={file: found.key for file, found in line.facts.keys.items() if found.key})
     names = sorted(
         name
         for name, domain in host.domains.items()
         if (not question.names or name in question.names) and question.owner in (None, domain.owner)
     )
-    drift = actions_of(layout, line.plan, host, line.desired)
+    drift = actions_of(layout, line.plan, host, line.desired.host)
     problems = problems_of(host, line.facts, drift, line.warnings)
     status = _status(tree, layout, host, names, problems, question.with_use)
     changed = False

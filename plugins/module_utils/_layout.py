@@ -43,6 +43,18 @@ class Layout:
         return f"{self.exim_dir}/addresses"
 
     @property
+    def ssl_dir(self) -> str:
+        return f"{self.exim_dir}/ssl"
+
+    def private_key(self, file: str) -> str:
+        """The private half of a DKIM key."""
+        return f"{self.ssl_dir}/{file}.private"
+
+    def key_record(self, file: str) -> str:
+        """The TXT record of a DKIM key."""
+        return f"{self.ssl_dir}/{file}.txt"
+
+    @property
     def users(self) -> str:
         return f"{self.dovecot_dir}/users"
 

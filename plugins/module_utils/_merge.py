@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
@@ -19,24 +20,38 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Address,
     Alias,
     Declaration,
+    DeclaredDkim,
     DeclaredDomain,
     DeclaredMailbox,
+    Dkim,
     Domain,
     Facts,
     Forward,
     Host,
+    MadeKey,
     Mailbox,
+    PublicKey,
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._prune import check_limit
+from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, WantedKey, files_of, lost_keys, merged_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._validate import check_declared_domain, check_targets
+
+_LONG_KEY = 4096
 
 
 class Desired(NamedTuple):
-    """The host as it should be, and what a user should be told of it."""
+    """The host as it should be, and what a user should be told of it.
+
+    to_make: the DKIM keys, by file, that must be made first. looks: the domains whose rotation the DNS decides, which has not
+    been asked. waiting: the rotations that cannot go on yet.
+    """
 
     host: Host
     warnings: tuple[str, ...]
+    to_make: Mapping[str, WantedKey]
+    looks: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
 
 
 class WantedPassword(NamedTuple):
@@ -65,13 +80,15 @@ def _hash_there(host: Host, address: str) -> str | None:
     return host.hashes.get(address) if isinstance(host.addresses.get(address), Mailbox) else None
 
 
-def merge(host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str]) -> Desired:
-    """The desired host. new_hashes: address -> hash of each plain password that got a new one.
+def merge(
+    host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str], made: Mapping[str, MadeKey] = MappingProxyType({})
+) -> Desired:
+    """The desired host. new_hashes: address -> hash of each plain password that got a new one. made: new DKIM keys, by file.
 
     Raises MailErrors with everything that is wrong with the end state; warnings are for what was wrong before and is
     not of this run, and for what cannot be known yet.
     """
-    merger = _Merger(host, declaration, facts, new_hashes)
+    merger = _Merger(host, declaration, facts, new_hashes, made)
     for domain in declaration.domains:
         merger.take_domain(domain)
     for mailbox in declaration.mailboxes:
@@ -115,11 +132,19 @@ def revived_address(address: Address) -> Address:
 class _Merger:
     """Builds the desired host from a copy of the present one, entry by entry."""
 
-    def __init__(self, host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str]) -> None:
+    def __init__(
+        self, host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str], made: Mapping[str, MadeKey]
+    ) -> None:
         self.there = host
         self.declaration = declaration
         self.facts = facts
         self.new_hashes = new_hashes
+        self.made = made
+        self.keys: dict[str, PublicKey] = {}
+        self.to_make: dict[str, WantedKey] = {}
+        self.looks: list[str] = []
+        self.waiting: list[Waiting] = []
+        self._key_files: dict[str, str] | None = None
         settled = settle(host)
         self.domains: dict[str, Domain] = dict(settled.domains)
         self.addresses: dict[str, Address] = dict(settled.addresses)
@@ -142,6 +167,9 @@ class _Merger:
         if current and current.removal:
             self._revive_addresses(declared.name)
         base = revived_domain(current) if current else Domain(declared.name)
+        if current is None and self.declaration.existing_only:
+            self.fail(f"{declared.name} is not a mail domain of this host", "domain", "Declare it first")
+            return
         merged = self._merged_domain(base, declared)
         self.domains[declared.name] = base if merged == base and current is not None else merged
         self.where[declared.name] = declared.where
@@ -179,9 +207,27 @@ class _Merger:
             action,
             forward_to,
             base.ip_addresses if declared.ip_addresses is None else declared.ip_addresses,
-            base.dkim,
-            base.dmarc,
+            base.dkim if declared.dkim is None else self._merged_dkim(base, declared.dkim),
+            base.dmarc if declared.dmarc is None else declared.dmarc,
         )
+
+    def _merged_dkim(self, base: Domain, declared: DeclaredDkim) -> Dkim | None:
+        if self._key_files is None:
+            self._key_files = {file: domain.name for domain in self.there.domains.values() for file in files_of(domain.dkim)}
+        signing = merged_signing(base, declared, self.facts, self.made, self._key_files)
+        self.errors.extend(signing.errors)
+        self.keys.update(signing.keys)
+        self.to_make.update(signing.to_make)
+        if signing.looks:
+            self.looks.append(base.name)
+        if signing.waiting:
+            self.waiting.append(signing.waiting)
+        if declared.key_length == _LONG_KEY:
+            where = f"{declared.where}key_length"
+            self.warnings.append(
+                f"{where}: the TXT of a key of {_LONG_KEY} bits does not fit one UDP packet everywhere, and some receivers cannot verify it"
+            )
+        return signing.dkim
 
     def take_mailbox(self, declared: DeclaredMailbox) -> None:
         address = declared.address
@@ -287,13 +333,14 @@ class _Merger:
         return domains, addresses
 
     def result(self) -> Desired:
-        host = Host(self.domains, self.addresses, self.hashes)
+        host = Host(self.domains, self.addresses, self.hashes, self.keys)
         found = check_targets(self.there, host, self.where)
         self.errors.extend(found.errors)
         self.warnings.extend(found.warnings)
         if self.errors:
             raise MailErrors(self.errors)
-        return Desired(host, tuple(dict.fromkeys(self.warnings)))
+        self.warnings.extend(lost_keys(self.there, self.facts))
+        return Desired(host, tuple(dict.fromkeys(self.warnings)), self.to_make, tuple(self.looks), tuple(self.waiting))
 
 
 def _merged_mailbox(declared: DeclaredMailbox, current: Address | None) -> Mailbox:

@@ -30,6 +30,7 @@ KEY_LENGTHS = (1024, 2048, 4096)
 KEY_TYPES = ("rsa", "ed25519", "both")
 REGENERATE = ("never", "fail", "always")
 DEFAULT_RETIRE_AFTER = 7 * 86400
+DKIM_STATES = ("present", "absent")
 DKIM_STAGES = ("active", "published", "retiring", "retired")
 
 
@@ -199,7 +200,8 @@ class Declaration(NamedTuple):
 
     exact_aliases: a given list of aliases is the whole list (otherwise it adds, and only ``[]`` or prune removes).
     prune: domains not listed go, and in domains that list mailboxes, addresses not listed. removed_mail: None is "keep"
-    and "not said": a mailbox is then turned into an alias only under prune. errors: what is wrong with the entries
+    and "not said": a mailbox is then turned into an alias only under prune. existing_only: a domain that is not there is an
+    error, not a new one. errors: what is wrong with the entries
     themselves; they are reported together with what is wrong with the end state.
     """
 
@@ -212,6 +214,7 @@ class Declaration(NamedTuple):
     removed_mail: str | None = None
     archive_dir: str = DEFAULT_ARCHIVE_DIR
     exact_aliases: bool = False
+    existing_only: bool = False
     errors: tuple[MailError, ...] = ()
 
 
@@ -268,6 +271,11 @@ class FoundKey(NamedTuple):
     ownership: Ownership | None = None
     text_ownership: Ownership | None = None
     text_fits: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether at least one of the two files is."""
+        return self.ownership is not None or self.text_ownership is not None
 
 
 class MadeKey(NamedTuple):

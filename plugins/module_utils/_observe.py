@@ -11,6 +11,7 @@ import os
 import pwd
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim, _servers
@@ -27,6 +28,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Tables,
     Trees,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._observe_keys import read_keys
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import FORMAT, Table, parse_table
 
 _EXIM_FORMAT = re.compile(r"^MD_FORMAT\s*=\s*(\d+)", re.MULTILINE)
@@ -151,7 +153,7 @@ def _is_empty(name: str, parent: int) -> bool:
         os.close(descriptor)
 
 
-def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool) -> Facts:
+def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool, key_files: Iterable[str] = ()) -> Facts:
     """What a plan must know of the host. Raises MailError when its Exim configuration is of another format."""
     configuration = (tree.read(layout.exim_conf) or b"").decode("utf-8", "replace")
     found = _EXIM_FORMAT.search(configuration)
@@ -161,8 +163,11 @@ def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool
             where=layout.exim_conf,
             remedy="Run the role fleetpost.mail.exim of this version first",
         )
+    owners = set(owners)
+    users = _users(tree, owners | {layout.exim_user})
+    exim_user = users[layout.exim_user]
     return Facts(
-        users=_users(tree, set(owners)),
+        users={name: account for name, account in users.items() if name in owners},
         ip_addresses=_servers.host_addresses() if tree.is_host else None,
         host_names=_host_names(tree, configuration),
         dovecot=_dovecot_version(tree, layout),
@@ -170,6 +175,9 @@ def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool
         dovecot_gid=_gid(tree, layout.dovecot_group),
         strict=strict,
         may_chown=tree.may_chown,
+        exim_uid=exim_user.uid if exim_user else None,
+        now=time.time(),
+        keys=read_keys(tree, layout, key_files),
     )
 
 

@@ -3,23 +3,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Present and desired host -> the ordered steps between them, as data.
 
-The order is the commit point's (docs/tables.md, "Order of changes"): Dovecot's side first, then additions in all of
+The order is the commit point's (docs/tables.md, "Order of changes"): Dovecot's side first, then DKIM keys and additions in all of
 Exim's tables, the ``domains`` line last of them. A removal is a tombstone in its line first; `plan` called again with
 the name among the finished ones then drops the lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._directories import adopted_trees, directory_steps, put_back_steps
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._key_steps import key_removals, key_steps
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Alias,
     Facts,
     Host,
+    MadeKey,
     Mailbox,
     Observed,
     Ownership,
@@ -31,6 +34,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     Remove,
     SetOwnership,
     Step,
+    WriteKey,
     WriteTable,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import (
@@ -55,8 +59,15 @@ class Plan(NamedTuple):
         return not self.steps and not self.removals
 
 
-def plan(layout: Layout, observed: Observed, desired: Host, facts: Facts, removing: Removing) -> Plan:
-    """The plan from what was observed to `desired`; nothing is read or written here.
+def plan(
+    layout: Layout,
+    observed: Observed,
+    desired: Host,
+    facts: Facts,
+    removing: Removing,
+    made: Mapping[str, MadeKey] = MappingProxyType({}),
+) -> Plan:
+    """The plan from what was observed to `desired`; nothing is read or written here. made: new DKIM keys, by file.
 
     Raises MailErrors when the host is not set up for it, or when old mail stands where a new mailbox would.
     """
@@ -72,8 +83,12 @@ def plan(layout: Layout, observed: Observed, desired: Host, facts: Facts, removi
     steps += [step for step in directories if isinstance(step, MakeDirectory)]
     steps += [table for table in tables if _is_dovecots(layout, table.path)]
     steps += [step for step in directories if not isinstance(step, MakeDirectory)]
+    keys = list(key_steps(layout, desired, facts, made))
+    steps += [step for step in keys if isinstance(step, WriteKey)]
+    steps += [step for step in keys if not isinstance(step, WriteKey)]
     steps += [table for table in tables if not _is_dovecots(layout, table.path)]
     steps += _wrong_table_ownerships(layout, observed, facts, {table.path for table in tables})
+    steps += key_removals(layout, observed.host, desired, removing)
     if masks:
         steps.append(EndSessions(masks))
     return Plan(tuple(steps), tuple(_removals(layout, observed.host, desired, removing)), changes)

@@ -14,6 +14,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layo
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Address,
     Alias,
+    Dkim,
     Domain,
     Forward,
     Host,
@@ -21,12 +22,15 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan
+from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
     MakeDirectory,
     PutBack,
     Remove,
+    RemoveKey,
     SetOwnership,
+    WriteKey,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import TableChange
 
@@ -52,6 +56,7 @@ def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list
     found = [*_domain_actions(present, desired), *_address_actions(present, desired)]
     found += (_removal_action(removal) for removal in plan.removals)
     found += _login_actions(layout, plan, present, desired)
+    found += _key_actions(plan, found)
     found += _directory_actions(layout, plan, found)
     return sorted(found)
 
@@ -75,6 +80,10 @@ def _described(domain: Domain, addresses: int) -> str:
         parts[-1] += f" {domain.forward_to}"
     if domain.ip_addresses:
         parts.append(f"sends from {', '.join(domain.ip_addresses)}")
+    if domain.dkim:
+        parts.append(f"signs with {shown_signing(domain.dkim)}")
+    if domain.dmarc:
+        parts.append(f"DMARC {domain.dmarc}")
     if not domain.enabled:
         parts.append(f"disabled ({domain.disabled_action})")
     if addresses:
@@ -100,6 +109,8 @@ def _differences(there: Domain | Address, wanted: Domain | Address) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Dkim):
+        return shown_signing(value)
     if isinstance(value, tuple):
         return f"[{', '.join(value)}]"
     return str(value) if value else "none"
@@ -156,15 +167,25 @@ def _login_actions(layout: Layout, plan: Plan, present: Host, desired: Host) -> 
             yield Action(domain, "change password" if is_password else "mend login", name)
 
 
+def _key_actions(plan: Plan, found: list[Action]) -> Iterator[Action]:
+    """Key files that are written although nothing else of their domain changes."""
+    changed = {action.domain for action in found}
+    for step in plan.steps:
+        if isinstance(step, WriteKey) and step.domain not in changed:
+            yield Action(step.domain, "write key" if step.is_secret else "write key record", f"{step.path}: {step.shown}")
+
+
 def _directory_actions(layout: Layout, plan: Plan, found: list[Action]) -> Iterator[Action]:
-    """Directories and tables that are put right although nothing else of their domain changes."""
+    """Directories, tables and keys that are put right although nothing else of their domain changes."""
     changed = {action.domain for action in found}
     for step in plan.steps:
         if isinstance(step, PutBack):
             yield Action(domain_of(step.name), "put mail back", f"{step.target}, from {step.source}")
         if not isinstance(step, (MakeDirectory, SetOwnership, ChownTree)):
             continue
-        domain = step.path[len(layout.mail_root) + 1 :].partition("/")[0] if step.path.startswith(layout.mail_root) else ""
+        domain = step.domain if isinstance(step, SetOwnership) else ""
+        if step.path.startswith(layout.mail_root):
+            domain = step.path[len(layout.mail_root) + 1 :].partition("/")[0]
         if not domain:
             if not isinstance(step, MakeDirectory):
                 yield Action("", "mend ownership", step.path)
@@ -202,6 +223,7 @@ def _counted(before: Any, after: Any) -> dict[str, int]:
 def diff_of(root: str, plan: Plan) -> list[dict[str, str]]:
     """What ``--diff`` shows: for each table the lines that change, cut after DIFF_LINES, and the directories."""
     shown = [_table_diff(root, change) for change in plan.changes if change.after or change.is_new]
+    shown += _keys_diff(root, plan)
     shown += _directories_diff(root, plan)
     return shown
 
@@ -235,6 +257,14 @@ def _cut(lines: list[str]) -> str:
     if len(lines) > DIFF_LINES:
         shown.append(f"... and {len(lines) - DIFF_LINES} more lines")
     return "".join(f"{line}\n" for line in shown)
+
+
+def _keys_diff(root: str, plan: Plan) -> Iterator[dict[str, str]]:
+    """Keys in words: what is made in the run is not known before, and a private key is shown nowhere."""
+    before = [step.path for step in plan.steps if isinstance(step, RemoveKey)]
+    after = [f"{step.path}: {step.shown}" for step in plan.steps if isinstance(step, WriteKey)]
+    if before or after:
+        yield _diff(root, "DKIM keys", before, after)
 
 
 def _directories_diff(root: str, plan: Plan) -> Iterator[dict[str, str]]:

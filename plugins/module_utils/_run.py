@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sight import dkim_sights
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._key_maker import make_keys
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
-from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge, settle, wanted_passwords
+from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, settle, wanted_passwords
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Declaration,
     Facts,
     Host,
+    MadeKey,
     Observed,
+    PublicKey,
+    Sight,
     domain_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._moments import moment_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan, plan, setup_warnings
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     Action,
@@ -29,22 +37,30 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
 
 
 class Request(NamedTuple):
-    """How a run is done: the tree, the lock's patience in seconds, check mode, and the scheme for plain passwords."""
+    """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, and whom and for how
+    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host).
+    """
 
     root: str = "/"
     layout: str = "auto"
     lock_timeout: float = 60.0
     check_mode: bool = False
     password_scheme: str = "BLF-CRYPT"
+    resolvers: Sequence[str] = ()
+    dns_timeout: float = 20.0
 
 
 class Outcome(NamedTuple):
-    """What a run did, or in check mode would do. failures: removals that did not work out, whose lines are back."""
+    """What a run did, or in check mode would do. failures: removals that did not work out, whose lines are back.
+
+    waiting: rotations of DKIM keys that cannot go on yet.
+    """
 
     changed: bool
     actions: list[Action]
@@ -52,13 +68,22 @@ class Outcome(NamedTuple):
     diff: list[dict[str, str]]
     warnings: list[str]
     failures: Sequence[_apply.Failure] = ()
+    waiting: Sequence[Waiting] = ()
+
+
+class Prepared(NamedTuple):
+    """What was made ready outside the lock, because it takes long: password hashes, DKIM keys, and what the DNS shows."""
+
+    hashes: Mapping[str, str] = MappingProxyType({})
+    keys: Mapping[str, MadeKey] = MappingProxyType({})
+    sights: Mapping[str, Sight] = MappingProxyType({})
 
 
 class Line(NamedTuple):
     """One walk down the straight line, as far as the plan."""
 
     present: Host
-    desired: Host
+    desired: Desired
     facts: Facts
     plan: Plan
     warnings: list[str]
@@ -68,14 +93,20 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     """Makes the host match the declaration, or in check mode says what that would take. Raises MailError."""
     tree = Tree(request.root)
     layout = _observe.find_layout(tree, request.layout)
-    new_hashes = _hash_passwords(tree, layout, declaration, request)
-    with host_lock(tree, layout, request.lock_timeout, shared=request.check_mode):
-        line = walk_to_plan(tree, layout, declaration, request, new_hashes)
-        outcome = _outcome(layout, line, request)
-        if request.check_mode or line.plan.is_empty:
-            return outcome
-        _apply.walk_steps(tree, layout, line.plan.steps)
-        failures = _apply.set_aside(tree, layout, line.plan.removals, time.time()) if line.plan.removals else []
+    prepared = Prepared(_hash_passwords(tree, layout, declaration, request))
+    while True:
+        with host_lock(tree, layout, request.lock_timeout, shared=request.check_mode):
+            line = walk_to_plan(tree, layout, declaration, request, prepared)
+            wants_more = line.desired.looks or (line.desired.to_make and not request.check_mode)
+            if not wants_more:
+                outcome = _outcome(layout, line, request)
+                if request.check_mode or line.plan.is_empty:
+                    return outcome
+                _apply.walk_steps(tree, layout, line.plan.steps)
+                removals = line.plan.removals
+                failures = _apply.set_aside(tree, layout, removals, time.time()) if removals else []
+                break
+        prepared = _prepare(line.desired, prepared, request)
     if line.plan.removals:
         failures = _finish(tree, layout, line, request, failures)
     failed = {failure.name for failure in failures}
@@ -101,26 +132,48 @@ def _hash_passwords(tree: Tree, layout: Layout, declaration: Declaration, reques
     return hashes
 
 
-def walk_to_plan(tree: Tree, layout: Layout, declaration: Declaration, request: Request, new_hashes: Mapping[str, str]) -> Line:
+def _prepare(desired: Desired, prepared: Prepared, request: Request) -> Prepared:
+    """Makes the keys that are wanted and asks the DNS; the next walk takes what still matters then."""
+    keys = {**prepared.keys, **make_keys(desired.to_make)} if desired.to_make and not request.check_mode else prepared.keys
+    wanted = {name: _records_ahead(desired.host, name) for name in desired.looks}
+    sights = {**prepared.sights, **dkim_sights(wanted, request.resolvers, request.dns_timeout)} if wanted else prepared.sights
+    return Prepared(prepared.hashes, keys, sights)
+
+
+def _records_ahead(host: Host, name: str) -> list[tuple[str, PublicKey]]:
+    """The records that must be seen before the next keys of a domain may sign."""
+    dkim = host.domains[name].dkim
+    return [(record_name(key.selector, name), host.keys[key.file]) for key in dkim.other] if dkim else []
+
+
+def walk_to_plan(
+    tree: Tree, layout: Layout, declaration: Declaration, request: Request, prepared: Prepared, every_key: bool = False
+) -> Line:
+    """The walk as far as the plan. every_key: look at the keys of all domains, and not of the declared ones alone."""
     tables = _observe.read_tables(tree, layout)
     present = _observe.read_host(tables, layout)
     owners = {domain.owner for domain in present.domains.values()} | {layout.default_owner}
     owners.update(domain.owner for domain in declaration.domains if domain.owner)
-    facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode)
-    desired, warnings = merge(present, declaration, facts, new_hashes)
-    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired))
-    removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, _apply.now_text())
-    made = plan(layout, observed, desired, facts, removing)
-    return Line(present, desired, facts, made, [*warnings, *setup_warnings(layout, observed)])
+    files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
+    if every_key:
+        files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
+    facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode, key_files=files)
+    facts = facts._replace(sights=prepared.sights)
+    desired = merge(present, declaration, facts, prepared.hashes, prepared.keys)
+    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host))
+    removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
+    made = plan(layout, observed, desired.host, facts, removing, prepared.keys)
+    return Line(present, desired, facts, made, [*desired.warnings, *setup_warnings(layout, observed)])
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
     return Outcome(
         not line.plan.is_empty,
-        actions_of(layout, line.plan, line.present, line.desired),
-        counts_of(line.present, line.desired),
+        actions_of(layout, line.plan, line.present, line.desired.host),
+        counts_of(line.present, line.desired.host),
         diff_of(request.root, line.plan),
         line.warnings,
+        waiting=line.desired.waiting,
     )
 
 

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ACTIONS,
     DISABLED_ACTIONS,
+    DKIM_STATES,
+    KEY_LENGTHS,
+    KEY_TYPES,
+    REGENERATE,
     REMOVED_MAIL,
 )
 
@@ -49,6 +54,42 @@ MAILBOX: Spec = {
 
 MAILBOX_ENTRY: Spec = {"name": {"type": "str", "required": True}, **MAILBOX}
 
+DKIM: Spec = {
+    "state": {"type": "str", "choices": list(DKIM_STATES), "default": "present"},
+    "selector": {"type": "str"},
+    "key_type": {"type": "str", "choices": list(KEY_TYPES), "no_log": False},
+    "key_length": {"type": "int", "choices": list(KEY_LENGTHS), "no_log": False},
+    "service_type": {"type": "str"},
+    "private_key": {"type": "str", "no_log": True},
+    "regenerate": {"type": "str", "choices": list(REGENERATE), "default": "never"},
+    "rotate": {
+        "type": "dict",
+        "options": {"to": {"type": "str", "required": True}, "retire_after": {"type": "str", "default": "7d"}},
+    },
+}
+
+_POLICIES = ["none", "quarantine", "reject"]
+
+DMARC: Spec = {
+    "state": {"type": "str", "choices": list(DKIM_STATES), "default": "present"},
+    "template": {"type": "str"},
+    "policy": {"type": "str", "choices": _POLICIES},
+    "subdomain_policy": {"type": "str", "choices": _POLICIES},
+    "rua": {"type": "list", "elements": "str"},
+    "ruf": {"type": "list", "elements": "str"},
+    "pct": {"type": "int"},
+    "adkim": {"type": "str", "choices": ["r", "s"]},
+    "aspf": {"type": "str", "choices": ["r", "s"]},
+}
+
+DMARC_TEMPLATE: Spec = {"dmarc_template": {"type": "str", "default": DEFAULT_TEMPLATE}}
+
+# How a rotation asks whether its TXT records are out.
+LOOK: Spec = {
+    "resolvers": {"type": "list", "elements": "str"},
+    "dns_timeout": {"type": "float", "default": 20.0},
+}
+
 DOMAIN: Spec = {
     "name": {"type": "str", "required": True, "aliases": ["domain"]},
     "owner": {"type": "str"},
@@ -57,6 +98,8 @@ DOMAIN: Spec = {
     "default_action": {"type": "str", "choices": list(DEFAULT_ACTIONS)},
     "forward_to": {"type": "str"},
     "ip_addresses": {"type": "list", "elements": "str"},
+    "dkim": {"type": "dict", "options": DKIM},
+    "dmarc": {"type": "dict", "options": DMARC},
 }
 
 # The entries of mailboxes are validated one by one, so that an error says which one it is in.

@@ -23,9 +23,33 @@ class WriteTable(NamedTuple):
     ownership: Ownership
 
 
+class WriteKey(NamedTuple):
+    """Write one file of a DKIM key: the private key or its record. is_secret: the content is shown nowhere.
+
+    shown: what the file will be, in words. content: None while the key is still to be made, in check mode.
+    """
+
+    domain: str
+    path: str
+    content: str | None
+    ownership: Ownership
+    is_secret: bool
+    shown: str
+
+
+class RemoveKey(NamedTuple):
+    """Remove one file of a DKIM key that is over."""
+
+    domain: str
+    path: str
+
+
 class SetOwnership(NamedTuple):
+    """Set owner and mode of a table, a directory or the file of a DKIM key; `domain` is named for the latter alone."""
+
     path: str
     ownership: Ownership
+    domain: str = ""
 
 
 class ChownTree(NamedTuple):
@@ -64,4 +88,4 @@ class PutBack(NamedTuple):
     owner: Account
 
 
-Step = Union[PutBack, MakeDirectory, WriteTable, SetOwnership, ChownTree, EndSessions]
+Step = Union[PutBack, MakeDirectory, WriteTable, WriteKey, RemoveKey, SetOwnership, ChownTree, EndSessions]

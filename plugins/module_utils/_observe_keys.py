@@ -1,0 +1,66 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the DKIM keys of a host: whether each can be used, and whether its TXT record is its own. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import (
+    key_of_record,
+    public_key_of,
+    record_in_zone_text,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import FoundKey, Ownership, PublicKey
+
+_LARGEST = 65536
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ABSENT = FoundKey(None, "is not there")
+
+
+def read_keys(tree: Tree, layout: Layout, files: Iterable[str]) -> dict[str, FoundKey]:
+    """The keys of the files named (without suffix). ``ssl/`` is opened once: ten thousand keys are twenty thousand files."""
+    names = dict.fromkeys(files)
+    if not names or not tree.exists(layout.ssl_dir):
+        return dict.fromkeys(names, _ABSENT)
+    directory = tree.open_directory(layout.ssl_dir)
+    try:
+        return {file: _key_at(directory, file) for file in names}
+    finally:
+        os.close(directory)
+
+
+def _key_at(directory: int, file: str) -> FoundKey:
+    private, ownership = _content(directory, f"{file}.private")
+    text, text_ownership = _content(directory, f"{file}.txt")
+    record = key_of_record(record_in_zone_text(text.decode("utf-8", "replace"))) if text else None
+    if ownership is None:
+        return _ABSENT._replace(text_ownership=text_ownership)
+    try:
+        key = public_key_of(private)
+    except ValueError as error:
+        return FoundKey(None, f"cannot be used: {error}", ownership, text_ownership)
+    if record is None:
+        return FoundKey(key, "", ownership, text_ownership)
+    fits = (record.key_type, record.public_key) == (key.key_type, key.public_key)
+    return FoundKey(PublicKey(*key[:2], record.service_type, key.public_key), "", ownership, text_ownership, fits)
+
+
+def _content(directory: int, name: str) -> tuple[bytes, Ownership | None]:
+    """The content of a regular file with its ownership; nothing and None where there is none."""
+    try:
+        descriptor = os.open(name, _READ, dir_fd=directory)
+    except OSError:
+        return b"", None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return b"", None
+        return os.read(descriptor, _LARGEST), Ownership(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+    finally:
+        os.close(descriptor)
