@@ -58,6 +58,21 @@ options:
     default: BLF-CRYPT
 """
 
+    LOOK = r"""
+options:
+  resolvers:
+    description:
+      - Name servers to ask while keys change, V(ADDRESS) or V(ADDRESS@PORT). They find the authoritative servers, which decide.
+      - The host's own when this is omitted.
+    type: list
+    elements: str
+  dns_timeout:
+    description:
+      - For how many seconds at most the name servers are asked, in all.
+    type: float
+    default: 20.0
+"""
+
     ATTRIBUTES = r"""
 options: {}
 attributes:

@@ -14,7 +14,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
-from ansible_collections.fleetpost.mail.plugins.module_utils._report import changed_domains
+from ansible_collections.fleetpost.mail.plugins.module_utils._report import changed_domains, key_records
 from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, run
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import COMMON, Spec
 
@@ -28,8 +28,11 @@ def new_module(spec: Spec, **rules: Any) -> AnsibleModule:
     return AnsibleModule(argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
 
 
-def run_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> None:
-    """Runs one changing module to its end: the one error boundary. `declare` turns its options into a declaration."""
+def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_dns_records: bool = False) -> None:
+    """Runs one changing module to its end: the one error boundary. `declare` turns its options into a declaration.
+
+    with_dns_records: the result names the TXT records of the declared domains' keys.
+    """
     parameters = module.params
     request = Request(
         parameters["root"],
@@ -37,13 +40,21 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> Non
         parameters["lock_timeout"],
         module.check_mode,
         parameters.get("password_scheme") or "BLF-CRYPT",
+        tuple(parameters.get("resolvers") or ()),
+        parameters.get("dns_timeout") or 20.0,
     )
     try:
-        outcome = run(declare(), request)
+        declaration = declare()
+        outcome = run(declaration, request)
     except MailError as error:
         fail(module, error)
     else:
-        _exit(module, outcome)
+        more: dict[str, Any] = {}
+        if "dns_timeout" in parameters:
+            more["waiting"] = [waiting._asdict() for waiting in outcome.waiting]
+        if with_dns_records:
+            more["dns_records"] = key_records(outcome.desired, [domain.name for domain in declaration.domains])
+        _exit(module, outcome, more)
 
 
 def answer_module(module: AnsibleModule) -> None:
@@ -70,8 +81,9 @@ def _as_result(error: MailError) -> dict[str, str]:
     return {"message": error.message, "where": error.where, "remedy": error.remedy}
 
 
-def _exit(module: AnsibleModule, outcome: Outcome) -> None:
+def _exit(module: AnsibleModule, outcome: Outcome, more: dict[str, Any]) -> None:
     result: dict[str, Any] = {
+        **more,
         "changed": outcome.changed,
         "actions": [action._asdict() for action in outcome.actions],
         "changed_domains": changed_domains(outcome.actions),

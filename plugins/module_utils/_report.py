@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name, record_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dovecot import masked_user_value
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
@@ -33,6 +34,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     WriteKey,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import TableChange
+
+# Seconds; the default of mail_domain_dns as well.
+RECORD_TTL = 3600
 
 # A diff longer than this is cut, with a line that says how many lines it goes on for.
 DIFF_LINES = 400
@@ -195,6 +199,21 @@ def _directory_actions(layout: Layout, plan: Plan, found: list[Action]) -> Itera
 
 def changed_domains(actions: list[Action]) -> list[str]:
     return sorted({action.domain for action in actions if action.domain})
+
+
+def key_records(desired: Host, names: Iterable[str]) -> list[dict[str, Any]]:
+    """The TXT records of the DKIM keys of some domains, as far as the keys are made; those of retired keys are over."""
+    keys = (
+        (name, key)
+        for name in names
+        if (dkim := desired.domains[name].dkim)
+        for key in dkim.keys + (() if dkim.stage == "retired" else dkim.other)
+    )
+    return [
+        {"record": record_name(key.selector, name), "type": "TXT", "ttl": RECORD_TTL, "value": [record_of(desired.keys[key.file])]}
+        for name, key in keys
+        if key.file in desired.keys and desired.keys[key.file].public_key
+    ]
 
 
 def counts_of(present: Host, desired: Host) -> dict[str, dict[str, int]]:

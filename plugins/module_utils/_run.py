@@ -59,7 +59,7 @@ class Request(NamedTuple):
 class Outcome(NamedTuple):
     """What a run did, or in check mode would do. failures: removals that did not work out, whose lines are back.
 
-    waiting: rotations of DKIM keys that cannot go on yet.
+    waiting: rotations of DKIM keys that cannot go on yet. desired: the host as it is afterwards.
     """
 
     changed: bool
@@ -67,8 +67,9 @@ class Outcome(NamedTuple):
     counts: Mapping[str, Mapping[str, int]]
     diff: list[dict[str, str]]
     warnings: list[str]
-    failures: Sequence[_apply.Failure] = ()
+    desired: Host
     waiting: Sequence[Waiting] = ()
+    failures: Sequence[_apply.Failure] = ()
 
 
 class Prepared(NamedTuple):
@@ -173,7 +174,8 @@ def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
         counts_of(line.present, line.desired.host),
         diff_of(request.root, line.plan),
         line.warnings,
-        waiting=line.desired.waiting,
+        line.desired.host,
+        line.desired.waiting,
     )
 
 

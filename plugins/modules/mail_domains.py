@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - fleetpost.mail.common
   - fleetpost.mail.common.removal
   - fleetpost.mail.common.password_scheme
+  - fleetpost.mail.common.look
   - fleetpost.mail.common.attributes
 options:
   domains:
@@ -76,6 +77,122 @@ options:
           - An empty list sends from the host's own address again.
         type: list
         elements: str
+      dkim:
+        description:
+          - How the domain's outgoing mail is signed. Signed is mail of those who may use its addresses (a login, a process of its owner, a relay
+            host), never mail that is only forwarded. An empty dictionary is enough for a key of 2048 bits under the selector C(dkim).
+          - While a key cannot be read the domain's mail waits; it never leaves unsigned.
+          - A new domain does not sign when this is omitted.
+        type: dict
+        suboptions:
+          state:
+            description:
+              - V(absent) ends signing at once and removes the keys. Their TXT records stay until M(fleetpost.mail.mail_domain_dns) withdraws
+                them, which has to happen first, as long as the keys are known.
+            type: str
+            choices: [present, absent]
+            default: present
+          selector:
+            description:
+              - The name under which the key is published, C(SELECTOR._domainkey.DOMAIN).
+              - V(dkim) for a domain that does not sign yet when this is omitted. Another selector than the one in use needs O(domains[].dkim.rotate),
+                because a key that nobody has published verifies nothing.
+            type: str
+          key_type:
+            description:
+              - V(both) signs twice, with an RSA key under the selector and an Ed25519 key (RFC 8463) under C(SELECTOR-ed25519), because not
+                every receiver knows the latter.
+              - V(rsa) for a new key when this is omitted.
+            type: str
+            choices: [rsa, ed25519, both]
+          key_length:
+            description:
+              - The length of the RSA key in bits. 4096 is accepted with a warning, because its record does not fit one UDP packet everywhere
+                and some receivers do not verify it.
+              - 2048 for a new key when this is omitted.
+            type: int
+            choices: [1024, 2048, 4096]
+          service_type:
+            description:
+              - The C(s=) of the record, V(email), or V(*) for all services. V(email) for a new key when this is omitted.
+            type: str
+          private_key:
+            description:
+              - A private key of your own in PEM form, RSA or Ed25519, instead of one that is made on the host. It also brings back a key
+                that was lost. It is never shown.
+            type: str
+          regenerate:
+            description:
+              - V(never) makes a key where a selector has none, and never replaces one. Asking for another length or type under the same
+                selector is an error, and so is a key that was lost.
+              - V(fail) makes no key at all.
+              - V(always) replaces at once a key that is lost or other than asked, so mail fails to verify until the new record is known
+                everywhere. A key that is as asked stays.
+            type: str
+            choices: [never, fail, always]
+            default: never
+          rotate:
+            description:
+              - Change to a new selector without one message that is unsigned or cannot be verified. Each run moves as far as it may and returns
+                in RV(waiting) what it waits for; a run every day is a complete rotation.
+              - The other options then describe the key of the new selector. Leave the option as it is when the rotation is over, it has no effect
+                then. Naming the selector in use gives a rotation up that has not switched yet.
+            type: dict
+            suboptions:
+              to:
+                description: The new selector, one that the domain has not used before.
+                type: str
+                required: true
+              retire_after:
+                description: How long the old record stays after the switch, for messages under way, such as V(7d) or V(12h).
+                type: str
+                default: 7d
+      dmarc:
+        description:
+          - The domain's DMARC record (RFC 7489), which M(fleetpost.mail.mail_domain_dns) publishes. An empty dictionary is the host's default,
+            O(dmarc_template).
+          - A new domain has none when this is omitted.
+        type: dict
+        suboptions:
+          state:
+            description: V(absent) ends it.
+            type: str
+            choices: [present, absent]
+            default: present
+          template:
+            description:
+              - The whole record. C({domain}) and C({owner_email}) are filled in; the latter is C(postmaster@DOMAIN), which every domain answers.
+              - O(dmarc_template) when this and all other options are omitted.
+            type: str
+          policy:
+            description: What receivers should do with mail that is not aligned, C(p=). With this instead of a template the record is made of the options.
+            type: str
+            choices: [none, quarantine, reject]
+          subdomain_policy:
+            description: The same for names below the domain, C(sp=).
+            type: str
+            choices: [none, quarantine, reject]
+          rua:
+            description:
+              - Addresses for reports of counts. An address in an unrelated domain needs a record there, C(DOMAIN._report._dmarc)
+                (RFC 7489 section 7.1).
+            type: list
+            elements: str
+          ruf:
+            description: Addresses for reports of single messages.
+            type: list
+            elements: str
+          pct:
+            description: To how many percent of the mail the policy applies.
+            type: int
+          adkim:
+            description: Whether the domain of a signature must be the same (V(s)) or may be a related one (V(r)).
+            type: str
+            choices: [r, s]
+          aspf:
+            description: The same for the domain of the envelope.
+            type: str
+            choices: [r, s]
       mailboxes:
         description:
           - The mailboxes and forwards of the domain. With O(prune=true) a given list is the whole list.
@@ -147,6 +264,11 @@ options:
       - With V(true), O(src) is a JSON file on the host.
     type: bool
     default: false
+  dmarc_template:
+    description:
+      - What an empty C(dmarc) means, the host's default.
+    type: str
+    default: v=DMARC1; p=none
   prune:
     description:
       - Removes domains that are not listed, and in domains with a list of C(mailboxes) the mailboxes, forwards and aliases
@@ -177,6 +299,9 @@ EXAMPLES = r"""
             password_hash: "{{ vault_info_hash }}"
             quota: 1G
             aliases: [sales]
+        dkim:
+          key_type: both
+        dmarc: {}
       - name: example.net
         default_action: forward_to_domain
         forward_to: example.com
@@ -218,6 +343,13 @@ actions:
       description: What exactly. Never a secret.
       type: str
       sample: "default_action: reject -> discard"
+waiting:
+  description: Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is not known) and
+    what they wait for (C(reason)).
+  type: list
+  elements: dict
+  returned: always
+  sample: [{"domain": "example.com", "stage": "published", "until": "", "reason": "publish the TXT of s2027a._domainkey.example.com"}]
 errors:
   description: Each error apart, with its C(message), C(where) it is (an option path or a file and line) and a C(remedy).
   type: list
@@ -228,12 +360,12 @@ errors:
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
 from ansible_collections.fleetpost.mail.plugins.module_utils._module import new_module, run_module
 from ansible_collections.fleetpost.mail.plugins.module_utils._source import read_entries
-from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DOMAINS, PASSWORD_SCHEME, REMOVAL
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DMARC_TEMPLATE, DOMAINS, LOOK, PASSWORD_SCHEME, REMOVAL
 
 
 def main() -> None:
     module = new_module(
-        {**DOMAINS, **PASSWORD_SCHEME, **REMOVAL},
+        {**DOMAINS, **DMARC_TEMPLATE, **LOOK, **PASSWORD_SCHEME, **REMOVAL},
         mutually_exclusive=[("domains", "src")],
         required_one_of=[("domains", "src")],
     )

@@ -83,7 +83,7 @@ def test_every_module_supports_check_mode(name, monkeypatch):
 def test_every_option_that_says_what_is_wanted_is_null_when_it_is_omitted(name, monkeypatch):
     specified = specification(name, monkeypatch)["argument_spec"]
     with_defaults = {option for option, rules in specified.items() if rules.get("default") is not None}
-    how_it_is_done = {"root", "layout", "lock_timeout", "state", "password_scheme", "update_password"}
+    how_it_is_done = {"root", "layout", "lock_timeout", "state", "password_scheme", "update_password", "dns_timeout", "dmarc_template"}
     assert with_defaults <= how_it_is_done | {"prune", "prune_limit", "remote_src"}
 
 
@@ -91,12 +91,13 @@ def test_every_option_that_says_what_is_wanted_is_null_when_it_is_omitted(name, 
 def test_passwords_and_hashes_are_no_log(name, monkeypatch):
     def secrets_of(spec):
         for option, rules in spec.items():
-            if option in ("password", "password_hash"):
+            if option in ("password", "password_hash", "private_key"):
                 yield rules.get("no_log")
             yield from secrets_of(rules.get("options") or {})
 
     found = list(secrets_of(specification(name, monkeypatch)["argument_spec"]))
-    assert found == [True, True] if name in ("mailbox", "mail_domains") else not found
+    secrets = {"mailbox": 2, "mail_domains": 3, "mail_domain": 1, "mail_domain_dkim": 1}
+    assert found == [True] * secrets.get(name, 0)
 
 
 def examples(name):
@@ -135,7 +136,13 @@ def test_every_module_says_what_it_returns(name):
     module = importlib.import_module(f"{PACKAGE}.{name}")
     returned = set(yaml.safe_load(module.RETURN))
     changing = {"changed_domains", "counts", "actions", "errors"}
-    assert returned == ({"domains", "status"} if name == "mail_domain_info" else changing)
+    further = {"mail_domain": {"waiting"}, "mail_domains": {"waiting"}, "mail_domain_dkim": {"waiting", "dns_records"}, "mailbox": set()}
+    if name in further:
+        assert returned == changing | further[name]
+    elif name == "mail_domain_info":
+        assert returned == {"domains", "status"}
+    else:
+        assert returned
 
 
 @pytest.mark.parametrize("name", NAMES)
