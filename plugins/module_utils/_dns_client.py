@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dns_wire
-from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import NO_ROUTE, TIME_OVER, Request, Server
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import NO_ROUTE, TIME_OVER, Request, Server, server_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sockets import (
     deadline_in,
     distinct_ids,
@@ -23,7 +23,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sockets import
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_wire import Response
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
-from ansible_collections.fleetpost.mail.plugins.module_utils._names import printable
 
 FOUND = "found"
 NONE = "none"
@@ -73,21 +72,6 @@ class _Heard(NamedTuple):
     answer: Answer
     response: Response | None = None
     has_route: bool = True
-
-
-def server_of(text: str) -> Server:
-    """A server written as ``ADDRESS`` or ``ADDRESS@PORT``. Raises ValueError."""
-    address, _at, port = text.partition("@")
-    if not _is_ip_address(address) or (_at and not (port.isdigit() and 0 < int(port) < 65536)):
-        raise ValueError(f"{printable(text)} is not the IP address of a name server, as ADDRESS or ADDRESS@PORT")
-    return Server(address, int(port or 53))
-
-
-def _is_ip_address(text: str) -> bool:
-    if ":" in text:
-        return all(len(part) <= 4 or "." in part for part in text.split(":")) and not set(text) - set("0123456789abcdefABCDEF:.")
-    parts = text.split(".")
-    return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
 
 
 def system_resolvers() -> tuple[str, ...]:

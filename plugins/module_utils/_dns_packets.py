@@ -1,13 +1,14 @@
 # Copyright (c) 2026, fleetpost.mail contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes over the wire of the DNS: servers, messages, and the sockets that carry them."""
+"""What goes over the wire of the DNS: servers and messages as bytes. No IO."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import ipaddress
 from typing import NamedTuple
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._names import printable
 
 # A resolver may work on one question for as long as this (RFC 1035 section 7.2, RFC 8767 section 6).
 PATIENCE = 10.0
@@ -30,6 +31,21 @@ class Server(NamedTuple):
         return self.address if self.port == 53 else f"{self.address}@{self.port}"
 
 
+def server_of(text: str) -> Server:
+    """A server written as ``ADDRESS`` or ``ADDRESS@PORT``. Raises ValueError."""
+    address, _at, port = text.partition("@")
+    if not _is_address(address) or (_at and not (port.isdigit() and 0 < int(port) < 65536)):
+        raise ValueError(f"{printable(text)} is not the IP address of a name server, as ADDRESS or ADDRESS@PORT")
+    return Server(address, int(port or 53))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return "%" not in text and not ipaddress.ip_address(text).is_unspecified
+    except ValueError:
+        return False
+
+
 class Request(NamedTuple):
     """A message for a server; the ids of all messages of one exchange differ. by_tcp: a datagram is not tried."""
 
@@ -43,28 +59,6 @@ class Reply(NamedTuple):
 
     wire: bytes
     failure: str = ""
-
-
-def connected(server: Server, kind: int) -> socket.socket:
-    """A non-blocking socket. Raises OSError when there is no way to the server."""
-    family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
-    found = socket.socket(family, kind)
-    try:
-        found.setblocking(False)
-        if kind == socket.SOCK_DGRAM:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        with contextlib.suppress(BlockingIOError):
-            found.connect((server.address, server.port))
-    except OSError:
-        found.close()
-        raise
-    return found
-
-
-def explained(error: OSError) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "refuses the connection: no name server listens there"
-    return f"cannot be reached: {error.strerror or error}"
 
 
 def id_of(wire: bytes) -> int:

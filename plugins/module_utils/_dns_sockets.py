@@ -29,11 +29,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import
     Request,
     Server,
     answers,
-    connected,
-    explained,
     id_of,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._dns_streams import Stream
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_streams import Stream, connected, explained
 
 # More at once would overflow the usual receive buffers (212,992 bytes, some 770 for each small datagram).
 _WINDOW = 200

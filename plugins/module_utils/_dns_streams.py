@@ -18,8 +18,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import
     SILENT,
     Reply,
     Request,
-    connected,
-    explained,
+    Server,
     id_of,
 )
 
@@ -86,3 +85,25 @@ class Stream:
                 self._selector.unregister(self._socket)
             self._socket.close()
             self._socket = None
+
+
+def connected(server: Server, kind: int) -> socket.socket:
+    """A non-blocking socket. Raises OSError when there is no way to the server."""
+    family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
+    found = socket.socket(family, kind)
+    try:
+        found.setblocking(False)
+        if kind == socket.SOCK_DGRAM:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        with contextlib.suppress(BlockingIOError):
+            found.connect((server.address, server.port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def explained(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "refuses the connection: no name server listens there"
+    return f"cannot be reached: {error.strerror or error}"

@@ -1,0 +1,166 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of mail_domain_dns as values, with every error and its option path. No IO."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_changes import Terms
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import Server, server_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import Wishes
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_update import Provider, tsig_key
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+
+T = TypeVar("T")
+
+_STS_ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
+_REPORTS = re.compile(r"(?:mailto:[^\s,;@]+@[^\s,;@]+|https://[^\s,;]+)\Z")
+_MX = re.compile(r"(\d{1,5})\s+(\S+)\Z")
+_LARGEST_TTL = 2**31 - 1
+
+
+class Options(NamedTuple):
+    """What a task asks for. names: empty for all domains. provider: None when nothing is to be published."""
+
+    names: tuple[str, ...]
+    state: str
+    wishes: Wishes
+    terms: Terms
+    mail_host: str
+    mail_host_addresses: tuple[str, ...]
+    resolvers: tuple[str, ...]
+    seconds: float
+    withdraws: bool
+    fails: bool
+    provider: Provider | None
+
+
+def options_of(parameters: Mapping[str, Any]) -> Options:
+    """The options as values. Raises MailErrors with all that is wrong with them."""
+    reader = _Reader()
+    wishes = _wishes(reader, parameters)
+    ttl = parameters["ttl"]
+    if ttl is not None and not 0 <= ttl <= _LARGEST_TTL:
+        reader.errors.append(MailError(f"{ttl} is no time to live: 0 to {_LARGEST_TTL} seconds (RFC 2181 section 8)", "ttl"))
+    if not parameters["timeout"] > 0:
+        reader.errors.append(MailError("a time limit is more than 0 seconds", "timeout"))
+    options = Options(
+        tuple(reader.each(_names.domain_name, parameters["domains"], "domains")),
+        parameters["state"],
+        wishes,
+        Terms(ttl, tuple(parameters["replace"])),
+        reader.one(_names.domain_name, parameters["mail_host"], "mail_host") or "",
+        tuple(reader.each(_names.ip_address, parameters["mail_host_addresses"], "mail_host_addresses")),
+        resolvers_of(parameters["resolvers"], reader.errors),
+        parameters["timeout"],
+        parameters["withdraw_dns"],
+        parameters["fail_on_difference"],
+        _provider(reader, parameters["provider"]),
+    )
+    reader.errors.extend(_contradictions(options))
+    if reader.errors:
+        raise MailErrors(reader.errors)
+    return options
+
+
+def resolvers_of(texts: Iterable[str] | None, errors: list[MailError]) -> tuple[str, ...]:
+    reader = _Reader(errors)
+    reader.each(server_of, texts, "resolvers")
+    return tuple(texts or ())
+
+
+class _Reader:
+    def __init__(self, errors: list[MailError] | None = None) -> None:
+        self.errors: list[MailError] = [] if errors is None else errors
+
+    def one(self, grammar: Callable[[str], T], text: str | None, where: str) -> T | None:
+        if not text:
+            return None
+        try:
+            return grammar(text)
+        except ValueError as error:
+            self.errors.append(MailError(str(error), where))
+            return None
+
+    def each(self, grammar: Callable[[str], T], texts: Iterable[str] | None, where: str) -> list[T]:
+        found = (self.one(grammar, text, f"{where}[{index}]") for index, text in enumerate(texts or ()))
+        return list(dict.fromkeys(one for one in found if one is not None))
+
+
+def _wishes(reader: _Reader, parameters: Mapping[str, Any]) -> Wishes:
+    kinds = tuple(dict.fromkeys(parameters["records"]))
+    identifier = reader.one(_sts_id, parameters["mta_sts_id"], "mta_sts_id") or ""
+    if "mta_sts" in kinds and not parameters["mta_sts_id"]:
+        remedy = "Give the id of the policy that is served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt, and a new one when it changes"
+        reader.errors.append(MailError("an MTA-STS record needs an id", "mta_sts_id", remedy))
+    rua = tuple(reader.each(_report_address, parameters["tls_rpt_rua"], "tls_rpt_rua"))
+    return Wishes(
+        kinds,
+        tuple(reader.each(_mx, parameters["mx"], "mx")),
+        parameters["spf_all"],
+        identifier,
+        rua or Wishes().tls_rpt_rua,
+    )
+
+
+def _sts_id(text: str) -> str:
+    if not _STS_ID.match(text):
+        raise ValueError(f"{_names.printable(text)} is no id of a policy: 1 to 32 letters and digits (RFC 8461 section 3.1)")
+    return text
+
+
+def _report_address(text: str) -> str:
+    if not _REPORTS.match(text):
+        raise ValueError(f"{_names.printable(text)} is no place for reports: write mailto:ADDRESS or https://PLACE (RFC 8460 section 3)")
+    return text
+
+
+def _mx(text: str) -> str:
+    found = _MX.match(text.strip())
+    if not found or int(found.group(1)) > 65535:
+        raise ValueError(f"{_names.printable(text)} is no MX record: write a preference and a name, such as 10 mx.example.com")
+    return f"{int(found.group(1))} {_names.domain_name(found.group(2).rstrip('.'))}."
+
+
+def _provider(reader: _Reader, given: Mapping[str, Any] | None) -> Provider | None:
+    if given is None:
+        return None
+    server = reader.one(_server, given["server"], "provider.server")
+    zone = reader.one(_zone, given["zone"], "provider.zone") or ""
+    key = None
+    if given["tsig_name"] and given["tsig_secret"]:
+        try:
+            key = tsig_key(given["tsig_name"], given["tsig_secret"], given["tsig_algorithm"])
+        except MailError as error:
+            reader.errors.append(error)
+    return Provider(server._replace(port=given["port"]), zone, key) if server else None
+
+
+def _server(text: str) -> Server:
+    if "@" in text:
+        raise ValueError(f"{_names.printable(text)} is not the IP address of a name server; its port is an option of its own")
+    return server_of(text)
+
+
+def _zone(text: str) -> str:
+    """Zones may be what no mail domain is: a single label, or labels with underscores."""
+    name = text.rstrip(".").lower()
+    labels = name.split(".")
+    if not all(re.match(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z", label) for label in labels):
+        return _names.domain_name(name)
+    return name
+
+
+def _contradictions(options: Options) -> Iterable[MailError]:
+    if options.state == "absent" and not options.names:
+        yield MailError("records are taken out of the DNS only for domains that are named", "domains")
+    if options.state == "absent" and not options.withdraws:
+        remedy = "Say withdraw_dns: true if that is meant"
+        yield MailError("records are taken out of the DNS only when withdraw_dns says so", "state", remedy)
+    if options.withdraws and options.provider is None:
+        yield MailError("records can be taken out of the DNS only through a provider", "withdraw_dns", "Add provider")

@@ -1,0 +1,222 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Publishes records by dynamic updates of their zones' primary server: read, plan, update; and once again what changed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_changes import Change, Key, Planned, RecordSet
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import TIME_OVER, Reply, Request
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import Record
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sockets import deadline_in, distinct_ids, exchange
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_update import (
+    PREREQUISITE_FAILED,
+    Originals,
+    Provider,
+    Signed,
+    batches,
+    read_reply,
+    record_set_of,
+    refusal,
+    signed_query,
+    signed_update,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_wire import NOERROR, NXDOMAIN, name_text, rcode_text, response_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+
+Planner = Callable[[Mapping[Key, RecordSet], Mapping[str, str]], Planned]
+"""What was read, and the zone of each name -> the changes."""
+
+_AT_ONCE = 60000
+_MOST_LABELS = 12
+
+
+class Published(NamedTuple):
+    """The changes that were made, or in check mode would be, and why those of other zones were not."""
+
+    changes: tuple[Change, ...] = ()
+    failures: tuple[MailError, ...] = ()
+
+
+def publish(records: Sequence[Record], planner: Planner, provider: Provider, seconds: float, check_mode: bool) -> Published:
+    """Makes the changes that `planner` wants of the record sets of `records`. seconds: for everything.
+
+    Raises MailErrors when nothing was changed at all.
+    """
+    primary = _Primary(provider, seconds)
+    keys = list(dict.fromkeys((record.name, record.type) for record in records))
+    zones = primary.zones({name for name, _type in keys})
+    present, originals = primary.read(keys)
+    planned = planner(present, zones)
+    if planned.errors:
+        raise MailErrors(planned.errors)
+    if check_mode or not planned.changes:
+        return Published(planned.changes)
+    published = primary.update(planned.changes, originals)
+    if published.conflicts:
+        again = _again(primary, published.conflicts, planner, zones)
+        published = _Updated(published.made + again.made, published.failures + again.failures, again.conflicts)
+    failures = [*published.failures, *(_conflict(change) for change in published.conflicts)]
+    if failures and not published.made:
+        raise MailErrors(_distinct(failures))
+    return Published(tuple(published.made), tuple(_distinct(failures)))
+
+
+class _Updated(NamedTuple):
+    """conflicts: the changes whose record sets were no more what had been read."""
+
+    made: list[Change]
+    failures: list[MailError]
+    conflicts: list[Change]
+
+
+def _again(primary: _Primary, conflicts: Iterable[Change], planner: Planner, zones: Mapping[str, str]) -> _Updated:
+    keys = [(change.name, change.type) for change in conflicts]
+    present, originals = primary.read(keys)
+    planned = planner(present, zones)
+    changes = [change for change in planned.changes if (change.name, change.type) in present]
+    if planned.errors:
+        return _Updated([], list(planned.errors), [])
+    return primary.update(changes, originals)
+
+
+def _conflict(change: Change) -> MailError:
+    return MailError("somebody else changes this record at the same time", f"{change.name} {change.type}", "Run again")
+
+
+def _distinct(errors: Iterable[MailError]) -> list[MailError]:
+    return list({str(error): error for error in errors}.values())
+
+
+class _Primary:
+    """A conversation with the server that takes the updates."""
+
+    def __init__(self, provider: Provider, seconds: float) -> None:
+        self._provider = provider
+        self._seconds = seconds
+        self._deadline = deadline_in(seconds)
+
+    def zones(self, names: Collection[str]) -> dict[str, str]:
+        """The zone of each name: the one that the options name, or the one whose SOA record the server shows."""
+        given = self._provider.zone
+        if not given:
+            return self._found_zones(names)
+        outside = [name for name in sorted(names) if not f".{name}".endswith(f".{given}")]
+        if outside:
+            remedy = "Name no zone, so that each is found by its SOA record, or fewer domains"
+            raise MailErrors(MailError(f"{name} is not in the zone {given}", "provider.zone", remedy) for name in outside)
+        return dict.fromkeys(names, f"{given}.")
+
+    def _found_zones(self, names: Collection[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        errors: list[MailError] = []
+        candidates = {name: name for name in names}
+        for _round in range(_MOST_LABELS):
+            asked = list(dict.fromkeys(candidates.values()))
+            messages = dict(zip(asked, self._ask([(name, "SOA") for name in asked])))
+            following = {}
+            for name, candidate in candidates.items():
+                response = response_of(messages[candidate], candidate, "SOA")
+                zone = _zone_in(candidate, messages[candidate])
+                if zone:
+                    found[name] = zone
+                elif response.is_alias and "." in candidate:
+                    following[name] = candidate.partition(".")[2]
+                else:
+                    errors.append(self._no_zone(name, response.rcode))
+            candidates = following
+            if not candidates:
+                break
+        if errors:
+            raise MailErrors(_distinct(errors))
+        return found
+
+    def _no_zone(self, name: str, rcode: int) -> MailError:
+        said = "" if rcode in (NOERROR, NXDOMAIN) else f" (it answers {rcode_text(rcode)})"
+        remedy = "Name the primary server of its zone, and see that the zone exists there"
+        return MailError(f"{self._provider.server} has no zone that {name} is in{said}", "provider.server", remedy)
+
+    def read(self, keys: Sequence[Key]) -> tuple[dict[Key, RecordSet], dict[Key, Originals]]:
+        """The record sets as the server has them now."""
+        present: dict[Key, RecordSet] = {}
+        originals: dict[Key, Originals] = {}
+        errors = []
+        for (name, record_type), message in zip(keys, self._ask(keys)):
+            rcode = int(message.rcode())
+            if rcode in (NOERROR, NXDOMAIN) and message.flags & 0x0400:
+                key = (name, record_type)
+                present[key], originals[key] = record_set_of(message, name, record_type)
+            else:
+                errors.append(self._no_zone(self._provider.zone or name, rcode))
+        if errors:
+            raise MailErrors(_distinct(errors))
+        return present, originals
+
+    def _ask(self, keys: Sequence[Key]) -> list[Any]:
+        messages = []
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            ids = distinct_ids(len(part))
+            sent = [signed_query(name, record_type, number, self._provider) for (name, record_type), number in zip(part, ids)]
+            messages.extend(self._replies(sent))
+        return messages
+
+    def _replies(self, sent: Sequence[Signed]) -> list[Any]:
+        """The replies to questions. Raises MailErrors when one has none: without having read everything nothing can be planned."""
+        heard = [self._heard(one, reply) for one, reply in zip(sent, self._send(sent, by_tcp=False))]
+        errors = [one for one in heard if isinstance(one, MailError)]
+        if errors:
+            raise MailErrors(_distinct(errors))
+        return heard
+
+    def _send(self, sent: Sequence[Signed], by_tcp: bool) -> list[Reply]:
+        return exchange([Request(self._provider.server, one.wire, by_tcp) for one in sent], self._deadline)
+
+    def _heard(self, sent: Signed, reply: Reply) -> Any:
+        """A message of dnspython, or the MailError that stands for it."""
+        try:
+            return self._message(sent, reply)
+        except MailError as error:
+            return error
+
+    def _message(self, sent: Signed, reply: Reply) -> Any:
+        if reply.failure == TIME_OVER:
+            remedy = "Run again; a longer timeout may help"
+            raise MailError(f"{self._provider.server} did not answer within the time limit of {self._seconds:g} s", "timeout", remedy)
+        if reply.failure:
+            raise MailError(f"the name server {self._provider.server} {reply.failure}", "provider.server")
+        return read_reply(reply.wire, sent, self._provider)
+
+    def update(self, changes: Collection[Change], originals: Mapping[Key, Originals]) -> _Updated:
+        """One atomic update a zone, all zones at once."""
+        parts = batches(changes)
+        ids = distinct_ids(len(parts))
+        sent = [signed_update(zone, batch, originals, number, self._provider) for (zone, batch), number in zip(parts, ids)]
+        updated = _Updated([], [], [])
+        for (zone, batch), one, reply in zip(parts, sent, self._send(sent, by_tcp=True)):
+            heard = self._heard(one, reply)
+            if isinstance(heard, MailError):
+                updated.failures.append(heard)
+                continue
+            rcode = int(heard.rcode())
+            if rcode == NOERROR:
+                updated.made.extend(batch)
+            elif rcode in PREREQUISITE_FAILED:
+                updated.conflicts.extend(batch)
+            else:
+                updated.failures.append(refusal(rcode, zone, self._provider))
+        return updated
+
+
+def _zone_in(name: str, message: Any) -> str:
+    """The zone that an authoritative reply to a question for the SOA record of `name` shows; empty when it shows none."""
+    if not message.flags & 0x0400:
+        return ""
+    for rrset in (*message.answer, *message.authority):
+        zone = name_text(rrset.name)
+        if rrset.rdtype == 6 and f".{name}.".endswith(f".{zone}"):
+            return zone
+    return ""
