@@ -142,9 +142,11 @@ def _provider(reader: _Reader, given: Mapping[str, Any] | None) -> Provider | No
 
 
 def _server(text: str) -> Server:
-    if "@" in text:
-        raise ValueError(f"{_names.printable(text)} is not the IP address of a name server; its port is an option of its own")
-    return server_of(text)
+    """A name is looked up later."""
+    try:
+        return server_of(text)
+    except ValueError:
+        return Server(_names.domain_name(text.rstrip(".")))
 
 
 def _zone(text: str) -> str:

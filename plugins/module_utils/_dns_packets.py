@@ -27,6 +27,11 @@ class Server(NamedTuple):
     address: str
     port: int = 53
 
+    @property
+    def is_address(self) -> bool:
+        """Whether the address is one, and not a name that is still to be looked up."""
+        return _is_address(self.address)
+
     def __str__(self) -> str:
         return self.address if self.port == 53 else f"{self.address}@{self.port}"
 

@@ -129,7 +129,9 @@ def _changed(options: Options, view: View, records: list[Record], check_mode: bo
 
     published = Published()
     if to_publish or to_withdraw:
-        published = publish([*to_publish, *to_withdraw], planner, options.provider, options.seconds, check_mode)
+        server = _dns_verify.address_of(options.provider.server, options.resolvers, options.seconds)
+        provider = options.provider._replace(server=server)
+        published = publish([*to_publish, *to_withdraw], planner, provider, options.seconds, check_mode)
     return DnsOutcome(_result(options, records, published.changes), warnings, published.failures)
 
 

@@ -16,6 +16,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import 
     ask_authoritative,
     system_resolvers,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import Server
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import Record
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_verdicts import DIFFERENT, MISSING, OK, verdict
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
@@ -100,3 +101,16 @@ def mail_goes_elsewhere(domains: Iterable[str], hosts: Collection[str], resolver
     if errors:
         raise MailErrors(errors)
     return found
+
+
+def address_of(server: Server, resolvers: Sequence[str], seconds: float) -> Server:
+    """A server that is named, by its address. Raises MailError when there is none."""
+    if server.is_address:
+        return server
+    questions = [Question(server.address, kind) for kind in ("A", "AAAA")]
+    answers = ask(questions, resolvers or system_resolvers(), seconds)
+    for question in questions:
+        for value in answers[question].values:
+            return server._replace(address=value)
+    why = "; ".join(dict.fromkeys(answer.why for answer in answers.values() if answer.why)) or "it has no address"
+    raise MailError(f"the name server {server.address} was not found: {why}", "provider.server")

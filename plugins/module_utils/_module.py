@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -71,6 +71,20 @@ def answer_module(module: AnsibleModule) -> None:
         module.exit_json(**inventory._asdict())
 
 
+def dns_module(module: AnsibleModule, run_dns: Callable[[Mapping[str, Any], bool], Any]) -> None:
+    """Runs the DNS module to its end. `run_dns` is handed in, so that no other module carries the DNS code to the host."""
+    try:
+        outcome = run_dns(module.params, module.check_mode)
+    except MailError as error:
+        fail(module, error)
+    else:
+        for warning in outcome.warnings:
+            module.warn(warning)
+        if outcome.failures:
+            _fail_with(module, MailErrors(outcome.failures, outcome.consequence), outcome.result)
+        module.exit_json(**outcome.result)
+
+
 def fail(module: AnsibleModule, error: MailError) -> None:
     """Ends a module with what is wrong; `errors` holds each error apart."""
     errors = error.errors if isinstance(error, MailErrors) else (error,)
@@ -79,6 +93,10 @@ def fail(module: AnsibleModule, error: MailError) -> None:
 
 def _as_result(error: MailError) -> dict[str, str]:
     return {"message": error.message, "where": error.where, "remedy": error.remedy}
+
+
+def _fail_with(module: AnsibleModule, error: MailErrors, result: Mapping[str, Any]) -> None:
+    module.fail_json(msg=str(error), errors=[_as_result(one) for one in error.errors], **result)
 
 
 def _exit(module: AnsibleModule, outcome: Outcome, more: dict[str, Any]) -> None:
@@ -94,6 +112,5 @@ def _exit(module: AnsibleModule, outcome: Outcome, more: dict[str, Any]) -> None
         module.warn(warning)
     if outcome.failures:
         failures = (MailError(f"{failure.name} was not removed: {failure.error}") for failure in outcome.failures)
-        error = MailErrors(failures, "the rest was done")
-        module.fail_json(msg=str(error), errors=[_as_result(one) for one in error.errors], **result)
+        _fail_with(module, MailErrors(failures, "the rest was done"), result)
     module.exit_json(**result)

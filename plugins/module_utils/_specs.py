@@ -118,3 +118,38 @@ DOMAINS: Spec = {
 }
 
 STATE: Spec = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+
+_RECORD_KINDS = ["mx", "a", "aaaa", "spf", "dkim", "dmarc", "mta_sts", "tls_rpt", "tlsa", "autoconfig"]
+
+PROVIDER: Spec = {
+    "type": {"type": "str", "required": True, "choices": ["rfc2136"]},
+    "server": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 53},
+    "zone": {"type": "str"},
+    "tsig_name": {"type": "str"},
+    "tsig_secret": {"type": "str", "no_log": True},
+    "tsig_algorithm": {
+        "type": "str",
+        "choices": ["hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"],
+        "default": "hmac-sha256",
+    },
+}
+
+DNS: Spec = {
+    "domains": {"type": "list", "elements": "str", "aliases": ["domain"]},
+    "state": {"type": "str", "choices": ["present", "absent", "verified"], "default": "present"},
+    "records": {"type": "list", "elements": "str", "choices": _RECORD_KINDS, "default": ["mx", "spf", "dkim", "dmarc"]},
+    "ttl": {"type": "int"},
+    "mail_host": {"type": "str"},
+    "mail_host_addresses": {"type": "list", "elements": "str"},
+    "mx": {"type": "list", "elements": "str"},
+    "spf_all": {"type": "str", "choices": ["fail", "softfail", "neutral"], "default": "softfail"},
+    "mta_sts_id": {"type": "str"},
+    "tls_rpt_rua": {"type": "list", "elements": "str"},
+    "provider": {"type": "dict", "options": PROVIDER, "required_together": [["tsig_name", "tsig_secret"]]},
+    "replace": {"type": "list", "elements": "str", "choices": _RECORD_KINDS, "default": []},
+    "withdraw_dns": {"type": "bool", "default": False},
+    "resolvers": {"type": "list", "elements": "str"},
+    "timeout": {"type": "float", "default": 30.0},
+    "fail_on_difference": {"type": "bool", "default": False},
+}

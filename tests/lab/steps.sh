@@ -119,7 +119,8 @@ syntax_with_core() {
 
 documentation_with_core() {
     ANSIBLE_COLLECTIONS_PATH=$(collection_tree) "$(core_environment "$1")/bin/ansible-doc" --json \
-        fleetpost.mail.mail_domain fleetpost.mail.mail_domains fleetpost.mail.mail_domain_info fleetpost.mail.mailbox >/dev/null
+        fleetpost.mail.mail_domain fleetpost.mail.mail_domains fleetpost.mail.mail_domain_info fleetpost.mail.mailbox \
+        fleetpost.mail.mail_domain_dkim fleetpost.mail.mail_domain_dns >/dev/null
 }
 
 # --- the built collection

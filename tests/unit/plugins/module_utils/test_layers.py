@@ -123,7 +123,7 @@ def test_only_one_file_knows_ansible_module(path):
 
 @pytest.mark.parametrize("path", sorted((PLUGINS / "modules").glob("*.py")), ids=name_of)
 def test_a_module_is_options_and_one_call(path):
-    assert ours(path) <= {"_declaration", "_module", "_source", "_specs"}
+    assert ours(path) <= {"_declaration", "_module", "_source", "_specs", "_dns_run", "_dns_check"}
     documentation = ("DOCUMENTATION", "EXAMPLES", "RETURN")
     code = [node for node in tree_of(path).body if not (isinstance(node, ast.Assign) and node.targets[0].id in documentation)]
     assert sum(node.end_lineno - node.lineno + 1 for node in code) < 80

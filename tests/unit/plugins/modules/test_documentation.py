@@ -18,6 +18,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
     declaration_of_domains,
     declaration_of_mailbox,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_options import options_of
 
 ROOT = Path(__file__).resolve().parents[4]
 NAMES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
@@ -91,18 +92,22 @@ def test_every_option_that_says_what_is_wanted_is_null_when_it_is_omitted(name, 
 def test_passwords_and_hashes_are_no_log(name, monkeypatch):
     def secrets_of(spec):
         for option, rules in spec.items():
-            if option in ("password", "password_hash", "private_key"):
+            if option in ("password", "password_hash", "private_key", "tsig_secret"):
                 yield rules.get("no_log")
             yield from secrets_of(rules.get("options") or {})
 
     found = list(secrets_of(specification(name, monkeypatch)["argument_spec"]))
-    secrets = {"mailbox": 2, "mail_domains": 3, "mail_domain": 1, "mail_domain_dkim": 1}
+    secrets = {"mailbox": 2, "mail_domains": 3, "mail_domain": 1, "mail_domain_dkim": 1, "mail_domain_dns": 1}
     assert found == [True] * secrets.get(name, 0)
 
 
 def examples(name):
     module = importlib.import_module(f"{PACKAGE}.{name}")
-    return yaml.safe_load(module.EXAMPLES.replace("{{ vault_info_hash }}", "{BLF-CRYPT}$2y$05$abc"))
+    secrets = {"{{ vault_info_hash }}": "{BLF-CRYPT}$2y$05$abc", "{{ vault_tsig_secret }}": "c2VjcmV0"}
+    text = module.EXAMPLES
+    for variable, value in secrets.items():
+        text = text.replace(variable, value)
+    return yaml.safe_load(text)
 
 
 @pytest.mark.parametrize(("name", "index"), [(name, index) for name in NAMES for index in range(len(examples(name)))])
@@ -124,6 +129,8 @@ def test_every_example_is_valid(name, index, monkeypatch):
         assert declaration_of_domain(options).errors == ()
     elif name == "mailbox":
         assert declaration_of_mailbox(options).errors == ()
+    elif name == "mail_domain_dns":
+        assert options_of(options).state == options["state"]
 
 
 def test_every_module_belongs_to_the_action_group():
@@ -142,7 +149,7 @@ def test_every_module_says_what_it_returns(name):
     elif name == "mail_domain_info":
         assert returned == {"domains", "status"}
     else:
-        assert returned
+        assert returned == {"dns_records", "zone_file", "changes", "verification", "all_ok", "errors"}
 
 
 @pytest.mark.parametrize("name", NAMES)
