@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a receiver makes of the DKIM signatures of messages at the sink, by dkimpy (RFC 6376, RFC 8463).
 
-    judge.py WORD               the messages with that word that are there
-    judge.py --follow 3 WORD    those that come as well, each at reception and again 3 s later, until standard input ends
+    judge.py WORD...            the messages with one of the words that are there
+    judge.py --follow 3 WORD    those that come from now on, each at reception and again 3 s later, until standard input ends
 
-Prints one JSON line a message and look: `look` (1 or 2), `time`, `subject`, `signatures`, each with `domain`, `selector`,
-`algorithm`, and `answers`: server -> "ok" or why not. A signature is tried with each of the lab's two name servers; no
-answer is kept from one try to the next.
+Prints one JSON line a message and look (and "ready" before it follows): `look` (1 or 2), `time`, `subject`, `signatures`,
+each with `domain`, `selector`, `algorithm`, and `answers`: server -> "ok" or why not. A signature is tried with each of the
+lab's two name servers; no answer is kept from one try to the next.
 """
 
 from __future__ import annotations
@@ -77,23 +77,24 @@ def look_at(message: Message, look: int, servers: Servers) -> str:
     return json.dumps({"look": look, "time": message.time, "subject": subject, "signatures": signatures})
 
 
-def messages_with(word: str, seen: set[str]) -> Iterator[Message]:
-    """Messages with the word that have come since `seen` was filled."""
+def messages_with(words: list[str], seen: set[str]) -> Iterator[Message]:
+    """Messages with one of the words that have come since `seen` was filled."""
     for path in sorted(DIRECTORY.glob("*.json")):
         if path.name not in seen:
             seen.add(path.name)
             record = json.loads(path.read_bytes())
             content = record["content"].encode("latin-1")
-            if word.encode() in content:
+            if any(word.encode() in content for word in words):
                 yield Message(record["time"], content)
 
 
-def follow(word: str, seconds: float, servers: Servers) -> Iterator[str]:
+def follow(words: list[str], seconds: float, servers: Servers) -> Iterator[str]:
     seen = {path.name for path in DIRECTORY.glob("*.json")}
     later: list[Message] = []
+    yield "ready"
     is_over = False
     while later or not is_over:
-        for message in messages_with(word, seen):
+        for message in messages_with(words, seen):
             yield look_at(message, 1, servers)
             later.append(message)
         while later and later[0].time + seconds <= time.time():
@@ -107,7 +108,7 @@ def follow(word: str, seconds: float, servers: Servers) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("word")
+    parser.add_argument("word", nargs="+")
     parser.add_argument("--follow", type=float, metavar="SECONDS")
     options = parser.parse_args()
     servers = Servers()
