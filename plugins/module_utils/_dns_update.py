@@ -17,8 +17,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 
-ALGORITHMS = ("hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1")
-
 # A message has at most 65,535 bytes; a name, a type and a TTL stand before each record.
 _LARGEST_UPDATE = 48000
 _RECORD_OVERHEAD = 270

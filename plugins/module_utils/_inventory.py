@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree, _observe
@@ -29,6 +29,10 @@ class Question(NamedTuple):
     export_file: str | None = None
 
 
+DnsCheck = Callable[[Tree, Layout, Host, Collection[str]], Mapping[str, tuple[list[dict[str, Any]], list[str]]]]
+"""What name servers say of domains: a verdict for each record, and problems as sentences. Handed in: no other module carries it."""
+
+
 class Inventory(NamedTuple):
     """The answer. domains: in mail_domains' input shape. status: one dictionary a domain. changed: the export was written."""
 
@@ -37,8 +41,8 @@ class Inventory(NamedTuple):
     changed: bool
 
 
-def take_inventory(request: Request, question: Question) -> Inventory:
-    """What the host has. Raises MailError."""
+def take_inventory(request: Request, question: Question, check_dns: DnsCheck | None = None) -> Inventory:
+    """What the host has, and with `check_dns` what the DNS says of it. Raises MailError."""
     tree = Tree(request.root)
     layout = _observe.find_layout(tree, request.layout)
     with host_lock(tree, layout, request.lock_timeout, shared=True):
@@ -52,6 +56,8 @@ def take_inventory(request: Request, question: Question) -> Inventory:
     drift = actions_of(layout, line.plan, host, line.desired.host)
     problems = problems_of(host, line.facts, drift, line.warnings)
     status = _status(tree, layout, host, names, problems, question.with_use)
+    if check_dns:
+        _add_dns(status, check_dns(tree, layout, host, names))
     changed = False
     if question.export_file:
         entries = declaration_of(host, names, with_hashes=True)
@@ -77,6 +83,13 @@ def _status(
             entry["bytes"], entry["files"] = _mail_tree.usage(tree, layout.domain_tree(name))
         status.append(entry)
     return status
+
+
+def _add_dns(status: list[dict[str, Any]], checked: Mapping[str, tuple[list[dict[str, Any]], list[str]]]) -> None:
+    for entry in status:
+        entry["dns"], problems = checked[entry["name"]]
+        entry["problems"].extend(problems)
+        entry["healthy"] = not entry["problems"]
 
 
 def _export(tree: Tree, path: str, entries: list[dict[str, Any]], check_mode: bool) -> bool:

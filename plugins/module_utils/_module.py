@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -57,14 +58,14 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
         _exit(module, outcome, more)
 
 
-def answer_module(module: AnsibleModule) -> None:
-    """Runs the info module to its end."""
+def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
+    """Runs the info module to its end. `check_dns` is handed in, so that no other module carries the DNS code to the host."""
     parameters = module.params
     request = Request(parameters["root"], parameters["layout"], parameters["lock_timeout"], module.check_mode)
     try:
         names = tuple(domain_names(parameters["names"] or ()))
         question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"])
-        inventory = take_inventory(request, question)
+        inventory = take_inventory(request, question, partial(check_dns, parameters) if parameters["check_dns"] else None)
     except MailError as error:
         fail(module, error)
     else:

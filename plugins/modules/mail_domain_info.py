@@ -38,6 +38,24 @@ options:
       - Also write the declaration, with password hashes, to this JSON file on the host, readable by root alone.
         M(fleetpost.mail.mail_domains) takes it with O(fleetpost.mail.mail_domains#module:remote_src=true).
     type: path
+  check_dns:
+    description:
+      - Whether to look up the MX, SPF, DKIM and DMARC records of each domain. What is not right is among its problems.
+      - M(fleetpost.mail.mail_domain_dns) with O(fleetpost.mail.mail_domain_dns#module:state=verified) looks up further records, and
+        for hosts whose MX records have another name.
+    type: bool
+    default: false
+  resolvers:
+    description:
+      - With O(check_dns) the servers to ask, as C(ADDRESS) or C(ADDRESS@PORT), in the place of the authoritative servers of each
+        name. The first one that answers counts.
+    type: list
+    elements: str
+  dns_timeout:
+    description:
+      - How many seconds looking up may take, for all domains together. What did not answer in that time is V(unreachable).
+    type: float
+    default: 20.0
 attributes:
   check_mode:
     support: full
@@ -60,6 +78,16 @@ EXAMPLES = r"""
 - name: Which domains are not well
   ansible.builtin.debug:
     msg: "{{ mail.status | rejectattr('healthy') | list }}"
+
+- name: Which DNS records are not as they should be
+  fleetpost.mail.mail_domain_info:
+    use: false
+    check_dns: true
+  register: mail
+
+- name: Show them
+  ansible.builtin.debug:
+    msg: "{{ mail.status | map(attribute='dns') | flatten | rejectattr('status', 'equalto', 'ok') | list }}"
 
 - name: Keep a copy of everything a second host would need
   fleetpost.mail.mail_domain_info:
@@ -110,9 +138,21 @@ status:
       description: How many files its mail is in.
       type: int
       returned: when O(use=true)
+    dns:
+      description:
+        - What the DNS says of each record the domain needs, as RV(fleetpost.mail.mail_domain_dns#module:verification) of
+          M(fleetpost.mail.mail_domain_dns).
+      type: list
+      elements: dict
+      returned: when O(check_dns=true)
+      sample:
+        - {"domain": "example.com", "kind": "mx", "record": "example.com", "type": "MX", "status": "ok",
+           "expected": ["10 mx1.example.net."], "found": ["10 mx1.example.net."], "server": "ns1.example.net (192.0.2.53)", "why": ""}
 """
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_check import check_dns
 from ansible_collections.fleetpost.mail.plugins.module_utils._module import answer_module, new_module
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import LOOK
 
 
 def main() -> None:
@@ -123,8 +163,11 @@ def main() -> None:
                 "owner": {"type": "str"},
                 "use": {"type": "bool", "default": True},
                 "export_file": {"type": "path"},
+                "check_dns": {"type": "bool", "default": False},
+                **LOOK,
             }
-        )
+        ),
+        check_dns,
     )
 
 

@@ -29,7 +29,20 @@ GROUND = {
     "_dns_sockets",
 }
 # Above it: those that call the ground.
-CALLERS = {"_observe", "_apply", "_source", "_inventory", "_run", "_dns_client", "_dns_sight", "_dns_publish", "_dns_host", "_dns_verify", "_dns_run"}
+CALLERS = {
+    "_observe",
+    "_apply",
+    "_source",
+    "_inventory",
+    "_run",
+    "_dns_client",
+    "_dns_sight",
+    "_dns_publish",
+    "_dns_host",
+    "_dns_verify",
+    "_dns_check",
+    "_dns_run",
+}
 
 WORLD = {
     "os",
@@ -127,6 +140,21 @@ def test_a_module_is_options_and_one_call(path):
     documentation = ("DOCUMENTATION", "EXAMPLES", "RETURN")
     code = [node for node in tree_of(path).body if not (isinstance(node, ast.Assign) and node.targets[0].id in documentation)]
     assert sum(node.end_lineno - node.lineno + 1 for node in code) < 80
+
+
+def carried(module):
+    """The files that travel to the host with a module: AnsiballZ follows every import."""
+    found, paths = set(), [PLUGINS / "modules" / f"{module}.py"]
+    while paths:
+        new = ours(paths.pop()) - found
+        found |= new
+        paths += [PLUGINS / "module_utils" / f"{name}.py" for name in new]
+    return found
+
+
+@pytest.mark.parametrize("module", ["mail_domain", "mail_domain_dkim", "mail_domains", "mailbox"])
+def test_modules_that_publish_nothing_carry_no_code_for_it(module):
+    assert not carried(module) & {"_dns_records", "_dns_update", "_dns_publish", "_dns_run", "_dns_check"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
