@@ -22,6 +22,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_update import 
     record_set_of,
     refusal,
     signed_query,
+    signed_test,
     signed_update,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_wire import NOERROR, NXDOMAIN, name_text, rcode_text, response_of
@@ -49,7 +50,7 @@ def publish(records: Sequence[Record], planner: Planner, provider: Provider, sec
     primary = _Primary(provider, seconds)
     keys = list(dict.fromkeys((record.name, record.type) for record in records))
     zones = primary.zones({name for name, _type in keys})
-    present, originals = primary.read(keys)
+    present, originals = primary.read(keys, zones)
     planned = planner(present, zones)
     if planned.errors:
         raise MailErrors(planned.errors)
@@ -75,7 +76,7 @@ class _Updated(NamedTuple):
 
 def _again(primary: _Primary, conflicts: Iterable[Change], planner: Planner, zones: Mapping[str, str]) -> _Updated:
     keys = [(change.name, change.type) for change in conflicts]
-    present, originals = primary.read(keys)
+    present, originals = primary.read(keys, zones)
     planned = planner(present, zones)
     changes = [change for change in planned.changes if (change.name, change.type) in present]
     if planned.errors:
@@ -137,10 +138,38 @@ class _Primary:
     def _no_zone(self, name: str, rcode: int) -> MailError:
         said = "" if rcode in (NOERROR, NXDOMAIN) else f" (it answers {rcode_text(rcode)})"
         remedy = "Name the primary server of its zone, and see that the zone exists there"
+        if self._provider.zone:
+            return MailError(f"{self._provider.server} has no zone {self._provider.zone}{said}", "provider.zone", remedy)
         return MailError(f"{self._provider.server} has no zone that {name} is in{said}", "provider.server", remedy)
 
-    def read(self, keys: Sequence[Key]) -> tuple[dict[Key, RecordSet], dict[Key, Originals]]:
-        """The record sets as the server has them now."""
+    def read(self, keys: Sequence[Key], zones: Mapping[str, str]) -> tuple[dict[Key, RecordSet], dict[Key, Originals]]:
+        """The record sets as the zones have them now, without what only a wildcard makes of them.
+
+        A wildcard ends where a name begins to exist, be it by another of our records at it or below it (RFC 4592 section 2.2).
+        """
+        present, originals = self._read(keys)
+        for key in self._from_wildcards(present, originals, zones):
+            present[key], originals[key] = RecordSet(), ()
+        return present, originals
+
+    def _from_wildcards(self, present: Mapping[Key, RecordSet], originals: Mapping[Key, Originals], zones: Mapping[str, str]) -> list[Key]:
+        """The keys that no record set stands at, although the server answers as if."""
+        above = {key: _wildcards(key[0], zones[key[0]]) for key, found in present.items() if found.values or found.alias}
+        asked = list(dict.fromkeys((wildcard, record_type) for (_name, record_type), names in above.items() for wildcard in names))
+        wild, _records = self._read(asked)
+        doubtful = [key for key, names in above.items() if any(_looks_alike(wild[wildcard, key[1]], present[key]) for wildcard in names)]
+        ids = distinct_ids(len(doubtful))
+        sent = [signed_test(zones[key[0]], key, present[key], originals[key], number, self._provider) for key, number in zip(doubtful, ids)]
+        found = []
+        for key, message in zip(doubtful, self._replies(sent, by_tcp=True)):
+            rcode = int(message.rcode())
+            if rcode in PREREQUISITE_FAILED:
+                found.append(key)
+            elif rcode != NOERROR:
+                raise refusal(rcode, zones[key[0]], self._provider)
+        return found
+
+    def _read(self, keys: Sequence[Key]) -> tuple[dict[Key, RecordSet], dict[Key, Originals]]:
         present: dict[Key, RecordSet] = {}
         originals: dict[Key, Originals] = {}
         errors = []
@@ -150,7 +179,7 @@ class _Primary:
                 key = (name, record_type)
                 present[key], originals[key] = record_set_of(message, name, record_type)
             else:
-                errors.append(self._no_zone(self._provider.zone or name, rcode))
+                errors.append(self._no_zone(name, rcode))
         if errors:
             raise MailErrors(_distinct(errors))
         return present, originals
@@ -164,9 +193,9 @@ class _Primary:
             messages.extend(self._replies(sent))
         return messages
 
-    def _replies(self, sent: Sequence[Signed]) -> list[Any]:
+    def _replies(self, sent: Sequence[Signed], by_tcp: bool = False) -> list[Any]:
         """The replies to questions. Raises MailErrors when one has none: without having read everything nothing can be planned."""
-        heard = [self._heard(one, reply) for one, reply in zip(sent, self._send(sent, by_tcp=False))]
+        heard = [self._heard(one, reply) for one, reply in zip(sent, self._send(sent, by_tcp))]
         errors = [one for one in heard if isinstance(one, MailError)]
         if errors:
             raise MailErrors(_distinct(errors))
@@ -199,7 +228,8 @@ class _Primary:
         for (zone, batch), one, reply in zip(parts, sent, self._send(sent, by_tcp=True)):
             heard = self._heard(one, reply)
             if isinstance(heard, MailError):
-                updated.failures.append(heard)
+                where = f"{heard.message}, so the zone {zone.rstrip('.')} may or may not have been updated"
+                updated.failures.append(MailError(where if reply.failure else heard.message, heard.where, heard.remedy or "Run again"))
                 continue
             rcode = int(heard.rcode())
             if rcode == NOERROR:
@@ -209,6 +239,20 @@ class _Primary:
             else:
                 updated.failures.append(refusal(rcode, zone, self._provider))
         return updated
+
+
+def _wildcards(name: str, zone: str) -> list[str]:
+    """The wildcards that could answer for a name of a zone."""
+    apex = zone.rstrip(".")
+    found = []
+    while name != apex and "." in name:
+        name = name.partition(".")[2]
+        found.append(f"*.{name}")
+    return found
+
+
+def _looks_alike(one: RecordSet, other: RecordSet) -> bool:
+    return (set(one.values), one.alias) == (set(other.values), other.alias)
 
 
 def _zone_in(name: str, message: Any) -> str:

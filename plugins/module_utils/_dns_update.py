@@ -136,6 +136,16 @@ def signed_update(zone: str, changes: Iterable[Change], originals: Mapping[Key, 
     return _signed(message, number, provider)
 
 
+def signed_test(zone: str, key: Key, present: RecordSet, records: Originals, number: int, provider: Provider) -> Signed:
+    """An update that changes nothing and succeeds only if a record set stands at the name itself (RFC 2136 section 2.4)."""
+    message = library("dns.update").UpdateMessage(zone)
+    if present.alias:
+        message.present(f"{key[0]}.", "CNAME")
+    else:
+        message.present(f"{key[0]}.", *records)
+    return _signed(message, number, provider)
+
+
 def batches(changes: Collection[Change]) -> list[tuple[str, list[Change]]]:
     """The updates to send: one a zone, or several when a message cannot hold it, which never splits a domain's record set."""
     found: list[tuple[str, list[Change]]] = []
