@@ -16,8 +16,8 @@ import re
 from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAULT_SERVICE_TYPE, PublicKey
 
-_PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+?)-----END (?:RSA )?PRIVATE KEY-----\s*\Z")
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END (?:RSA )?PRIVATE KEY-----\s*\Z")
+_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"')
 _SPACE = re.compile(r"\s+")
 
 _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
@@ -62,7 +62,7 @@ def _length(key_type: str, public_key: str) -> int:
         return 256
     try:
         return _modulus_length(base64.b64decode(public_key, validate=True))
-    except (ValueError, binascii.Error):
+    except (IndexError, ValueError, binascii.Error):
         return 0
 
 

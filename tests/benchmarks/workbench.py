@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 OWNERS = 50
+EXIM_UID = 110
 
 _BCRYPT = "{BLF-CRYPT}$2y$05$" + "abcdefghijklmnopqrstuv" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
 _RECAP = re.compile(r"changed=(\d+)\s+unreachable=0\s+failed=0")
@@ -82,22 +83,23 @@ class Workbench:
         for directory in ("etc/exim4", "etc/dovecot", "usr/lib"):
             (self.tree / directory).mkdir(parents=True)
         users = ["root:x:0:0::/root:/bin/sh", "vmail:x:800:800::/var/vmail:/usr/sbin/nologin"]
+        users.append(f"Debian-exim:x:{EXIM_UID}:{EXIM_UID}::/var/spool/exim4:/usr/sbin/nologin")
         users += [f"{owner(index)}:x:{2000 + index}:{2000 + index}::/home:/bin/sh" for index in range(OWNERS)]
         files = {
             "etc/passwd": "\n".join(users),
-            "etc/group": "root:x:0:\nDebian-exim:x:110:\ndovecot:x:111:",
+            "etc/group": f"root:x:0:\nDebian-exim:x:{EXIM_UID}:\ndovecot:x:111:",
             "etc/dovecot/dovecot.conf": "",
             "usr/lib/os-release": "ID=debian",
         }
         for name, content in files.items():
             (self.tree / name).write_text(content + "\n")
 
-    def declare(self, count: int, changed: bool = False) -> Declared:
-        """A declaration of `count` domains; with `changed` one in the middle has another default action."""
-        directory = self.directory / f"{count}{'-changed' if changed else ''}"
+    def declare(self, count: int, changed: bool = False, dkim: bool = False) -> Declared:
+        """A declaration of `count` domains; with `changed` one in the middle has another default action, with `dkim` all sign."""
+        directory = self.directory / f"{count}{'-changed' if changed else ''}{'-dkim' if dkim else ''}"
         declared = Declared(directory / "domains.json", directory / "inventory" / "hosts")
         if not directory.exists():
-            entries = [_entry(index) for index in range(count)]
+            entries = [{**_entry(index), **({"dkim": {}} if dkim else {})} for index in range(count)]
             if changed:
                 entries[count // 2]["default_action"] = "discard"
             variables = declared.inventory.with_name("host_vars") / "localhost.json"
