@@ -203,9 +203,15 @@ step_molecule() {
 }
 
 step_bench() {
-    [[ -e tests/benchmarks/run.py ]] || die "there are no benchmarks yet: tests/benchmarks/run.py"
+    local program=run.py
+    case ${1:-} in
+    dns)
+        program=verify_dns.py
+        shift
+        ;;
+    esac
     install_collection bench
-    ANSIBLE_COLLECTIONS_PATH=$WORK/bench python tests/benchmarks/run.py "$@"
+    ANSIBLE_COLLECTIONS_PATH=$WORK/bench python "tests/benchmarks/$program" "$@"
 }
 
 step_demo() {
