@@ -28,7 +28,8 @@ _SETTINGS = {
     "ANSIBLE_INTERPRETER_PYTHON": "/usr/bin/python3",
     "ANSIBLE_LOCALHOST_WARNING": "false",
 }
-_RESULT = re.compile(r"^(?:ok|changed|fatal|failed): \[[^]]+\](?:: FAILED!)?(?: \(item=.*\))? => (\{.*\})$", re.MULTILINE)
+_RESULT = re.compile(r"^(?:ok|changed|fatal|failed): \[[^]]+\](?:: FAILED!)?(?: \(item=.*\))? => (?=\{)", re.MULTILINE)
+_JSON = json.JSONDecoder()
 
 
 class Run(NamedTuple):
@@ -67,7 +68,8 @@ class Running(NamedTuple):
         """Wait for its end."""
         output, _errors = self.process.communicate(timeout=timeout)
         self.directory.cleanup()
-        results = [json.loads(result) for result in _RESULT.findall(output)]
+        # From -vvv on a result takes many lines.
+        results = [_JSON.raw_decode(output, found.end())[0] for found in _RESULT.finditer(output)]
         return Run(self.process.returncode, results, output)
 
 
