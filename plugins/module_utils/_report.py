@@ -172,11 +172,13 @@ def _login_actions(layout: Layout, plan: Plan, present: Host, desired: Host) -> 
 
 
 def _key_actions(plan: Plan, found: list[Action]) -> Iterator[Action]:
-    """Key files that are written although nothing else of their domain changes."""
+    """Key files that are written or removed although nothing else of their domain changes."""
     changed = {action.domain for action in found}
     for step in plan.steps:
         if isinstance(step, WriteKey) and step.domain not in changed:
             yield Action(step.domain, "write key" if step.is_secret else "write key record", f"{step.path}: {step.shown}")
+        elif isinstance(step, RemoveKey) and step.domain not in changed:
+            yield Action(step.domain, "remove key", step.path)
 
 
 def _directory_actions(layout: Layout, plan: Plan, found: list[Action]) -> Iterator[Action]:
@@ -206,7 +208,7 @@ def key_records(desired: Host, names: Iterable[str]) -> list[dict[str, Any]]:
     keys = (
         (name, key)
         for name in names
-        if (dkim := desired.domains[name].dkim)
+        if name in desired.domains and (dkim := desired.domains[name].dkim)
         for key in dkim.keys + (() if dkim.stage == "retired" else dkim.other)
     )
     return [

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import system_resolvers
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sight import dkim_sights
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
@@ -137,7 +138,8 @@ def _prepare(desired: Desired, prepared: Prepared, request: Request) -> Prepared
     """Makes the keys that are wanted and asks the DNS; the next walk takes what still matters then."""
     keys = {**prepared.keys, **make_keys(desired.to_make)} if desired.to_make and not request.check_mode else prepared.keys
     wanted = {name: _records_ahead(desired.host, name) for name in desired.looks}
-    sights = {**prepared.sights, **dkim_sights(wanted, request.resolvers, request.dns_timeout)} if wanted else prepared.sights
+    resolvers = request.resolvers or system_resolvers()
+    sights = {**prepared.sights, **dkim_sights(wanted, resolvers, request.dns_timeout)} if wanted else prepared.sights
     return Prepared(prepared.hashes, keys, sights)
 
 
@@ -195,7 +197,7 @@ def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: 
         restored, failures = _put_back(tree, present, line.facts, to_restore, failures)
         desired = settle(present, restored)
         observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired))
-        made = plan(layout, observed, desired, line.facts, Removing("keep", "", "", finished))
+        made = plan(layout, observed, desired, line.facts._replace(keys={}), Removing("keep", "", "", finished))
         _apply.walk_steps(tree, layout, made.steps)
     return failures
 
