@@ -85,5 +85,6 @@ def declared_dmarc(entry: Mapping[str, Any], domain: str, default_template: str,
             return _dmarc.record_of_options(options, domain)
         return _dmarc.record_of_template(entry.get("template") or default_template, domain)
     except ValueError as error:
-        errors.append(MailError(str(error), prefix.rstrip(".") if options else f"{prefix}template"))
+        own = prefix.rstrip(".") if options else f"{prefix}template"
+        errors.append(MailError(str(error), own if options or entry.get("template") else "dmarc_template"))
         return None

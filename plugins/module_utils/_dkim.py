@@ -16,8 +16,10 @@ import re
 from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAULT_SERVICE_TYPE, PublicKey
 
-_PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END (?:RSA )?PRIVATE KEY-----\s*\Z")
+# One \s and one greedy class: the time does not grow with the square of what a damaged file holds.
+_PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)-----END (?(1)RSA )PRIVATE KEY-----\Z")
 _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 _SPACE = re.compile(r"\s+")
 
 _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
@@ -84,7 +86,7 @@ def zone_text(selector: str, domain: str, key: PublicKey) -> str:
 
 def record_in_zone_text(text: str) -> str:
     """The record in a file ``DOMAIN.txt``; empty when there is none."""
-    return "".join(_STRING.findall(text))
+    return _ESCAPED.sub(r"\1", "".join(_STRING.findall(text)))
 
 
 def public_key_of(private_key: bytes, service_type: str = DEFAULT_SERVICE_TYPE) -> PublicKey:

@@ -69,7 +69,10 @@ def _filled_in(text: str, domain: str) -> str:
 
 
 def _report_uris(addresses: Iterable[str], domain: str) -> str:
-    written = (_filled_in(address, domain) for address in addresses)
+    written = [_filled_in(address, domain) for address in addresses]
+    for address in written:
+        if "," in address or ";" in address:
+            raise ValueError(f"{_names.printable(address)} is not one address: commas and semicolons end it in a DMARC record")
     return ",".join(address if ":" in address else f"mailto:{address}" for address in written)
 
 
@@ -79,6 +82,8 @@ def _check(record: str) -> None:
     if "{" in record or "}" in record:
         raise ValueError(f"{_names.printable(record)} holds a placeholder that is neither {{domain}} nor {{owner_email}}")
     found = list(tags(record).items())
+    if len(found) != sum(1 for part in record.split(";") if part.strip()):
+        raise ValueError(f"{_names.printable(record)} has a tag twice, or one without a name")
     if found[:1] != [("v", "DMARC1")]:
         raise ValueError(f"{_names.printable(record)} does not begin with v=DMARC1")
     if len(found) < 2 or found[1][0] != "p":

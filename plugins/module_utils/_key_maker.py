@@ -61,7 +61,7 @@ def _checked(wanted: WantedKey, private_key: str, serialization: Any) -> MadeKey
     try:
         serialization.load_pem_private_key(private_key.encode(), None)
     except (ValueError, TypeError):
-        raise MailError("this private key is damaged: its numbers do not fit each other", "private_key") from None
+        raise MailError("this private key is damaged: its numbers do not fit each other", f"{wanted.where}private_key") from None
     return MadeKey(wanted.key, private_key)
 
 
@@ -71,4 +71,5 @@ def _cores() -> int:
 
 def _lower_priority() -> None:
     """For this thread alone, which is what Linux makes of it: the rest of the run is not to wait for busy servers."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PRIORITY)
+    # Raising it, from a process that is lower still, is for root alone.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))

@@ -15,7 +15,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layo
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Dkim,
     DkimKey,
-    Domain,
     Facts,
     FoundKey,
     Host,
@@ -68,12 +67,12 @@ def _writes(
 def _ownerships(
     layout: Layout, domain: str, key: DkimKey, wanted: PublicKey, found: FoundKey, facts: Facts, private: Ownership
 ) -> Iterator[SetOwnership]:
-    if found.key != wanted or facts.exim_uid is None:
+    if found.key is None or found.key.public_key != wanted.public_key or facts.exim_uid is None:
         return
     if found.ownership is not None and found.ownership != facts.attainable(private, found.ownership):
         yield SetOwnership(layout.private_key(key.file), private, domain)
     there = found.text_ownership
-    if found.text_fits and there is not None and there != facts.attainable(_RECORD_OWNERSHIP, there):
+    if found.text_fits and found.key == wanted and there is not None and there != facts.attainable(_RECORD_OWNERSHIP, there):
         yield SetOwnership(layout.key_record(key.file), _RECORD_OWNERSHIP, domain)
 
 
@@ -81,23 +80,29 @@ def described(key: PublicKey) -> str:
     return f"RSA {key.key_length} bits" if key.key_type == "rsa" else "Ed25519"
 
 
-def key_removals(layout: Layout, present: Host, desired: Host, removing: Removing) -> Iterator[RemoveKey]:
+def key_removals(layout: Layout, present: Host, desired: Host, facts: Facts, removing: Removing) -> list[RemoveKey]:
     """The files of keys that no line names any more. Those of a removed domain go when its mail is deleted, or stay beside it."""
+    found = list(_files_over(present, desired, facts, removing))
+    if not found:
+        return []
+    # Somebody may have named one key in the lines of several domains.
+    private = {file for domain in desired.domains.values() for file in private_files_of(domain.dkim)}
+    records = {file for domain in desired.domains.values() for file in files_of(domain.dkim)}
+    steps = [RemoveKey(name, layout.private_key(file)) for name, file, is_private in found if is_private and file not in private]
+    return steps + [RemoveKey(name, layout.key_record(file)) for name, file, _is_private in found if file not in records]
+
+
+def _files_over(present: Host, desired: Host, facts: Facts, removing: Removing) -> Iterator[tuple[str, str, bool]]:
+    """Domain, key file, and whether a private key may be there, of all keys that are over for their domain."""
     for name, there in present.domains.items():
         if there.dkim is None:
             continue
         wanted = desired.domains.get(name)
         if wanted is None:
             if removing.is_over(name) and there.removal and there.removal.removed_mail == "delete":
-                yield from _removals(layout, there, None)
+                yield from ((name, file, True) for file in files_of(there.dkim))
         elif wanted.dkim != there.dkim:
-            yield from _removals(layout, there, wanted.dkim)
-
-
-def _removals(layout: Layout, there: Domain, wanted: Dkim | None) -> Iterator[RemoveKey]:
-    for file in private_files_of(there.dkim):
-        if file not in private_files_of(wanted):
-            yield RemoveKey(there.name, layout.private_key(file))
-    for file in files_of(there.dkim):
-        if file not in files_of(wanted):
-            yield RemoveKey(there.name, layout.key_record(file))
+            yield from ((name, file, file in private_files_of(there.dkim)) for file in files_of(there.dkim))
+        elif there.dkim.stage == "retired":
+            # What a run left that died after its line was written.
+            yield from ((name, key.file, True) for key in there.dkim.other if facts.keys.get(key.file, _ABSENT).ownership)

@@ -11,6 +11,7 @@ import time
 
 _DURATION = re.compile(r"([1-9][0-9]{0,8}) ?([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LONGEST = 10 * 366 * 86400
 _FORMAT = "%Y%m%dT%H%M%SZ"
 
 
@@ -27,8 +28,11 @@ def is_moment(text: str) -> bool:
 
 
 def duration(text: str) -> int:
-    """A duration such as ``7d`` in seconds; units s, m, h, d and w. Raises ValueError."""
+    """A duration such as ``7d`` in seconds; units s, m, h, d and w, ten years at most. Raises ValueError."""
     found = _DURATION.match(text.strip().lower())
     if not found:
         raise ValueError(f"{text[:80]!r} is not a duration: write a whole number and s, m, h, d or w, such as 7d")
-    return int(found.group(1)) * _SECONDS[found.group(2)]
+    seconds = int(found.group(1)) * _SECONDS[found.group(2)]
+    if seconds > _LONGEST:
+        raise ValueError(f"{text[:80]!r} is longer than ten years")
+    return seconds

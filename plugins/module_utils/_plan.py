@@ -88,7 +88,7 @@ def plan(
     steps += [step for step in keys if not isinstance(step, WriteKey)]
     steps += [table for table in tables if not _is_dovecots(layout, table.path)]
     steps += _wrong_table_ownerships(layout, observed, facts, {table.path for table in tables})
-    steps += key_removals(layout, observed.host, desired, removing)
+    steps += key_removals(layout, observed.host, desired, facts, removing)
     if masks:
         steps.append(EndSessions(masks))
     return Plan(tuple(steps), tuple(_removals(layout, observed.host, desired, removing)), changes)

@@ -10,6 +10,7 @@ to ``retired`` (the old private key goes). What it waits for is said, and nothin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -34,6 +35,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._moments import mom
 
 _KINDS = {"rsa": ("rsa",), "ed25519": ("ed25519",), "both": ("rsa", "ed25519")}
 _SECOND_KEY = "-ed25519"
+_LONGEST_SELECTOR = 63
 
 
 class Waiting(NamedTuple):
@@ -46,10 +48,14 @@ class Waiting(NamedTuple):
 
 
 class WantedKey(NamedTuple):
-    """A key that must be made, or checked if the user brought its private key along (PEM, a secret)."""
+    """A key that must be made, or checked if the user brought its private key along (PEM, a secret).
+
+    where: the option path of the signing that wants it, with a dot.
+    """
 
     key: PublicKey
-    private_key: str | None
+    private_key: str | None = None
+    where: str = ""
 
 
 class Signing(NamedTuple):
@@ -156,11 +162,10 @@ class _Signer:
             keys = self._keys(wanted, there.keys)
             if there.stage == "published" and self.declared.rotate_to:
                 return Dkim(keys)
-            return self._moved_on(self._with_other(there))
+            return self._moved_on(self._with_other(there._replace(keys=keys)))
         if there.stage == "published" and wanted == there.other[0].selector:
             self._keep(there.keys)
-            self._keys(wanted, there.other)
-            return self._moved_on(there)
+            return self._moved_on(there._replace(other=self._keys(wanted, there.other)))
         return self._begun(there, wanted)
 
     def _with_other(self, dkim: Dkim) -> Dkim:
@@ -210,6 +215,7 @@ class _Signer:
         selector = dkim.other[0].selector
         names = " and ".join(record_name(key.selector, self.domain) for key in dkim.other)
         if any(key.file in self.to_make or key.file in self.made for key in dkim.other):
+            dkim = dkim._replace(until="")
             self._wait(dkim, f"publish the TXT of {names}")
             return dkim
         sight = self.facts.sights.get(self.domain)
@@ -222,7 +228,7 @@ class _Signer:
             self._wait(dkim, f"publish the TXT of {names}: {sight.why}")
             return dkim
         if not dkim.until:
-            dkim = dkim._replace(until=moment_text(self.facts.now + sight.wait))
+            dkim = dkim._replace(until=moment_text(math.ceil(self.facts.now + sight.wait)))
         if now < dkim.until:
             self._wait(dkim, f"the TXT of {selector} is out; resolvers may remember for {sight.wait} s that it was not")
             return dkim
@@ -273,11 +279,14 @@ class _Signer:
     def _new_key(self, selector: str, index: int) -> DkimKey:
         """A key with files that no other key has: ``DOMAIN``, if that is free, else ``DOMAIN.SELECTOR``."""
         name = selector + _SECOND_KEY * index
+        option = "rotate.to" if self.declared.rotate_to else "selector"
+        if len(name) > _LONGEST_SELECTOR:
+            self.fail(f"{name} is longer than {_LONGEST_SELECTOR} characters, as a label of a name may be", option, _CHOOSE)
         for file in (f"{self.domain}.{name}",) if index or self.there else (self.domain, f"{self.domain}.{name}"):
             if self.files.get(file, self.domain) == self.domain:
                 self.files[file] = self.domain
                 return DkimKey(name, file)
-        self.fail(f"the files {self.domain}.{name}.* belong to the domain {self.files[f'{self.domain}.{name}']}", "selector", _CHOOSE)
+        self.fail(f"the files {self.domain}.{name}.* belong to the domain {self.files[f'{self.domain}.{name}']}", option, _CHOOSE)
         return DkimKey(name, f"{self.domain}.{name}")
 
     def _key(self, key: DkimKey, kind: str, is_there: bool) -> PublicKey:
@@ -324,7 +333,7 @@ class _Signer:
         made = self.made.get(key.file)
         if made and made.key._replace(public_key="") == asked._replace(public_key="") and asked.public_key in ("", made.key.public_key):
             return made.key
-        self.to_make[key.file] = WantedKey(asked, self.declared.private_key)
+        self.to_make[key.file] = WantedKey(asked, self.declared.private_key, self.declared.where)
         return asked
 
     def _fail_lost(self, key: DkimKey, problem: str, is_there: bool = True) -> None:
