@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sends real messages to the demo's hosts and shows what was answered and where they arrived.
 
-swaks sends, the mail directories and the sink's records tell where a message is; none of the collection's own code judges.
+swaks sends, the mail directories and the sink's records tell where a message is, dkimpy verifies signatures; none of the collection's
+own code judges.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ ARRIVAL_SECONDS = 20
 
 
 class Letter(NamedTuple):
-    """One message. {z} stands for the host's zone. login: the mailbox that submits it, empty for mail from outside."""
+    """One message. {z} stands for the host's zone. login: the mailbox that submits it, empty for mail from outside.
+
+    signatures: how many it carries when it arrives outside; each must be valid.
+    """
 
     what: str
     sender: str
@@ -30,6 +34,7 @@ class Letter(NamedTuple):
     answer: str
     arrives: str
     login: str = ""
+    signatures: int = 0
 
 
 LETTERS = (
@@ -43,7 +48,7 @@ LETTERS = (
     Letter("unknown, forward to address", "visitor@outside.test", "anybody@old.{z}", "250", "info@shop.{z}"),
     Letter("to a disabled domain", "visitor@outside.test", "info@closed.{z}", "550", ""),
     Letter("to a forwarding address", "visitor@outside.test", "press@team.{z}", "250", "agency@sink.test"),
-    Letter("out, from the first address", "info@shop.{z}", "friend@sink.test", "250", "friend@sink.test", "info@shop.{z}"),
+    Letter("out, from the first address", "info@shop.{z}", "friend@sink.test", "250", "friend@sink.test", "info@shop.{z}", 2),
     Letter("out, from the second address", "editor@news.{z}", "friend@sink.test", "250", "friend@sink.test", "editor@news.{z}"),
     Letter("out, with somebody else's From:", "editor@news.{z}", "friend@sink.test", "550", "", "info@shop.{z}"),
     Letter("relayed for a stranger", "visitor@outside.test", "friend@sink.test", "550", ""),
@@ -104,6 +109,17 @@ def read_records(text: str) -> list[dict[str, str]]:
     return records
 
 
+def signatures(tokens: list[str]) -> dict[str, list[str]]:
+    """Token -> the valid signatures of its message outside, as dkimpy judges them there with what the name servers show."""
+    found = {}
+    for line in inside(PEER, "python3", "/usr/local/lib/judge.py", *tokens).splitlines():
+        judged = json.loads(line)
+        found[judged["subject"]] = [
+            f"{one['domain']} ({one['algorithm']}, valid)" for one in judged["signatures"] if set(one["answers"].values()) == {"ok"}
+        ]
+    return found
+
+
 def wait_for_arrivals(host: str, expected: set[str]) -> dict[str, str]:
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while True:
@@ -120,11 +136,16 @@ def tour(host: str, zone: str) -> int:
     versions = [inside(host, "exim4", "--version").split()[2], inside(host, "dovecot", "--version").split()[0]]
     print(f"\n{host}: Exim {versions[0]}, Dovecot {versions[1]}\n")
     rows = [("what was sent", "to", "the server answered", "where it arrived")]
+    judged = signatures([one.token for one in sent])
     wrong = 0
     for one in sent:
         place = arrived.get(one.token, "nowhere")
         expected = one.letter.arrives.format(z=zone) or "nowhere"
         as_expected = one.answer.startswith(one.letter.answer) and place.startswith(expected)
+        valid = judged.get(one.token, [])
+        as_expected = as_expected and len(valid) == one.letter.signatures
+        if valid:
+            place += f", signed by {' and '.join(valid)}"
         wrong += not as_expected
         answer = re.sub(r"^250 OK id=.*", "250 OK", one.answer)
         rows.append((one.letter.what, one.letter.to.format(z=zone), answer, place if as_expected else f"{place}  <- NOT AS EXPECTED"))

@@ -205,8 +205,8 @@ step_molecule() {
 step_bench() {
     local program=run.py
     case ${1:-} in
-    dns)
-        program=verify_dns.py
+    dns | dkim)
+        program=$1_benchmark.py
         shift
         ;;
     esac
