@@ -16,10 +16,11 @@ import re
 from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAULT_SERVICE_TYPE, PublicKey
 
-# One \s and one greedy class: the time does not grow with the square of what a damaged file holds.
+# The time that these take must not grow with the square of what a damaged file holds: nothing in them can match in two ways,
+# and a string that has no end ends with the file.
 _PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)-----END (?(1)RSA )PRIVATE KEY-----\Z")
-_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"')
-_ESCAPED = re.compile(r"\\(.)")
+_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 
 _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")

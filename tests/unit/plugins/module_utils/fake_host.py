@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import (
+    declaration_of_dkim,
     declaration_of_domain,
     declaration_of_domains,
     declaration_of_mailbox,
@@ -25,6 +26,7 @@ HASH = "{BLF-CRYPT}$2y$05$" + "a" * 53
 OTHER_HASH = "{BLF-CRYPT}$2y$05$" + "b" * 53
 USERS = {"root": 0, "www-data": 33, "daemon9": 99, "sshd": 110, "vmail": 900, "alice": 1001, "bob": 1002, "nobody": 65534}
 DOVECOT = {"2.3": "protocols = imap\n", "2.4": "dovecot_config_version = 2.4.0\n"}
+EXIM_UID = 119
 EXIM_GID = 120
 DOVECOT_GID = 121
 
@@ -49,7 +51,8 @@ class FakeHost:
         self.write(self.layout.dovecot_conf, DOVECOT[dovecot])
         self.write(self.layout.exim_conf, "# an Exim configuration\nMD_FORMAT = 1\nprimary_hostname = mx1.fleet.test\n")
         self.write("/etc/hostname", "mx1\n")
-        self.write("/etc/passwd", "".join(f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in USERS.items()))
+        users = {**USERS, self.layout.exim_user: EXIM_UID}
+        self.write("/etc/passwd", "".join(f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in users.items()))
         groups = {self.layout.exim_group: EXIM_GID, self.layout.dovecot_group: DOVECOT_GID, "adm": 4}
         self.write("/etc/group", "".join(f"{name}:x:{gid}:\n" for name, gid in groups.items()))
 
@@ -84,6 +87,10 @@ class FakeHost:
     def mailbox(self, address: str, check: bool = False, **options: Any) -> Outcome:
         """A run of mailbox."""
         return self.run(declaration_of_mailbox({"state": "present", "address": address, **options}), check)
+
+    def dkim(self, domain: str, check: bool = False, **options: Any) -> Outcome:
+        """A run of mail_domain_dkim."""
+        return self.run(declaration_of_dkim({"state": "present", "domain": domain, **options}), check)
 
     def info(self, *names: str, check: bool = False, **options: Any) -> Inventory:
         """A run of mail_domain_info."""
