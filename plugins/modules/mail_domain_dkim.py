@@ -28,8 +28,8 @@ options:
     aliases: [name]
   state:
     description:
-      - V(absent) ends signing at once and removes the keys. Their TXT records stay until M(fleetpost.mail.mail_domain_dns) withdraws
-        them, which has to happen first, as long as the keys are known.
+      - V(absent) ends signing at once and removes the keys. Their TXT records stay until M(fleetpost.mail.mail_domain_dns)
+        withdraws them, which has to happen first, as long as the keys are known.
     type: str
     choices: [present, absent]
     default: present
@@ -48,8 +48,8 @@ options:
     choices: [rsa, ed25519, both]
   key_length:
     description:
-      - The length of the RSA key in bits. 4096 is accepted with a warning, because its record does not fit one UDP packet everywhere
-        and some receivers do not verify it.
+      - The length of the RSA key in bits. 4096 is accepted with a warning, because its record does not fit one UDP packet
+        everywhere and some receivers do not verify it.
       - 2048 for a new key when this is omitted.
     type: int
     choices: [1024, 2048, 4096]
@@ -74,10 +74,10 @@ options:
     default: never
   rotate:
     description:
-      - Change to a new selector without one message that is unsigned or cannot be verified. Each run moves as far as it may and returns
-        in RV(waiting) what it waits for; a run every day is a complete rotation.
-      - The other options then describe the key of the new selector. Leave the option as it is when the rotation is over, it has no effect
-        then. Naming the selector in use gives a rotation up that has not switched yet.
+      - Change to a new selector without one message that is unsigned or cannot be verified. Each run moves as far as it may
+        and returns in RV(waiting) what it waits for; a run every day is a complete rotation.
+      - The other options then describe the key of the new selector. Leave the option as it is when the rotation is over, it
+        has no effect then. Naming the selector in use gives a rotation up that has not switched yet.
     type: dict
     suboptions:
       to:
@@ -123,7 +123,7 @@ dns_records:
   type: list
   elements: dict
   returned: success
-  sample: [{"record": "dkim._domainkey.example.com", "type": "TXT", "ttl": 3600, "value": ["v=DKIM1; h=sha256; k=rsa; s=email; p=MIIBIjANBg..."]}]
+  sample: [{"record": "dkim._domainkey.example.com", "type": "TXT", "ttl": 3600, "value": ["v=DKIM1; k=rsa; p=MIIBIjANBg..."]}]
 changed_domains:
   description: The names of the domains that were changed, or would be.
   type: list
@@ -131,7 +131,9 @@ changed_domains:
   returned: always
   sample: [example.com]
 counts:
-  description: How many V(domains), V(mailboxes) and V(aliases_and_forwards) were created, changed and removed, and how many there are now.
+  description:
+    - How many V(domains), V(mailboxes) and V(aliases_and_forwards) were created, changed and removed, and how many there are
+      now.
   type: dict
   returned: always
   sample: {"domains": {"created": 1, "changed": 0, "removed": 0, "total": 12}}
@@ -154,12 +156,13 @@ actions:
       type: str
       sample: "default_action: reject -> discard"
 waiting:
-  description: Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is not known) and
-    what they wait for (C(reason)).
+  description:
+    - Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is
+      not known) and what they wait for (C(reason)).
   type: list
   elements: dict
   returned: always
-  sample: [{"domain": "example.com", "stage": "published", "until": "", "reason": "publish the TXT of s2027a._domainkey.example.com"}]
+  sample: [{"domain": "example.com", "stage": "published", "until": "", "reason": "publish the TXT of s2._domainkey.example.com"}]
 errors:
   description: Each error apart, with its C(message), C(where) it is (an option path or a file and line) and a C(remedy).
   type: list

@@ -60,8 +60,9 @@ options:
         description:
           - What happens to mail for an address of the domain that does not exist.
           - V(reject) answers 550 5.1.1 before any data. V(discard) accepts and deletes it, with a line in the log.
-          - V(forward_to_address) sends it to the one address in O(domains[].forward_to). V(forward_to_domain) looks the same local part
-            up among the addresses of the mail domain in O(domains[].forward_to); what is not there either is rejected.
+          - V(forward_to_address) sends it to the one address in O(domains[].forward_to). V(forward_to_domain) looks the same
+            local part up among the addresses of the mail domain in O(domains[].forward_to); what is not there either is
+            rejected.
           - V(reject) for a new domain when this is omitted.
         type: str
         choices: [reject, discard, forward_to_address, forward_to_domain]
@@ -79,36 +80,37 @@ options:
         elements: str
       dkim:
         description:
-          - How the domain's outgoing mail is signed. Signed is mail of those who may use its addresses (a login, a process of its owner, a relay
-            host), never mail that is only forwarded. An empty dictionary is enough for a key of 2048 bits under the selector C(dkim).
+          - How the domain's outgoing mail is signed. Signed is mail of those who may use its addresses (a login, a process of
+            its owner, a relay host), never mail that is only forwarded. An empty dictionary is enough for a key of 2048 bits
+            under the selector C(dkim).
           - While a key cannot be read the domain's mail waits; it never leaves unsigned.
           - A new domain does not sign when this is omitted.
         type: dict
         suboptions:
           state:
             description:
-              - V(absent) ends signing at once and removes the keys. Their TXT records stay until M(fleetpost.mail.mail_domain_dns) withdraws
-                them, which has to happen first, as long as the keys are known.
+              - V(absent) ends signing at once and removes the keys. Their TXT records stay until
+                M(fleetpost.mail.mail_domain_dns) withdraws them, which has to happen first, as long as the keys are known.
             type: str
             choices: [present, absent]
             default: present
           selector:
             description:
               - The name under which the key is published, C(SELECTOR._domainkey.DOMAIN).
-              - V(dkim) for a domain that does not sign yet when this is omitted. Another selector than the one in use needs O(domains[].dkim.rotate),
-                because a key that nobody has published verifies nothing.
+              - V(dkim) for a domain that does not sign yet when this is omitted. Another selector than the one in use needs
+                O(domains[].dkim.rotate), because a key that nobody has published verifies nothing.
             type: str
           key_type:
             description:
-              - V(both) signs twice, with an RSA key under the selector and an Ed25519 key (RFC 8463) under C(SELECTOR-ed25519), because not
-                every receiver knows the latter.
+              - V(both) signs twice, with an RSA key under the selector and an Ed25519 key (RFC 8463) under
+                C(SELECTOR-ed25519), because not every receiver knows the latter.
               - V(rsa) for a new key when this is omitted.
             type: str
             choices: [rsa, ed25519, both]
           key_length:
             description:
-              - The length of the RSA key in bits. 4096 is accepted with a warning, because its record does not fit one UDP packet everywhere
-                and some receivers do not verify it.
+              - The length of the RSA key in bits. 4096 is accepted with a warning, because its record does not fit one UDP
+                packet everywhere and some receivers do not verify it.
               - 2048 for a new key when this is omitted.
             type: int
             choices: [1024, 2048, 4096]
@@ -118,25 +120,25 @@ options:
             type: str
           private_key:
             description:
-              - A private key of your own in PEM form, RSA or Ed25519, instead of one that is made on the host. It also brings back a key
-                that was lost. It is never shown.
+              - A private key of your own in PEM form, RSA or Ed25519, instead of one that is made on the host. It also brings
+                back a key that was lost. It is never shown.
             type: str
           regenerate:
             description:
-              - V(never) makes a key where a selector has none, and never replaces one. Asking for another length or type under the same
-                selector is an error, and so is a key that was lost.
+              - V(never) makes a key where a selector has none, and never replaces one. Asking for another length or type
+                under the same selector is an error, and so is a key that was lost.
               - V(fail) makes no key at all.
-              - V(always) replaces at once a key that is lost or other than asked, so mail fails to verify until the new record is known
-                everywhere. A key that is as asked stays.
+              - V(always) replaces at once a key that is lost or other than asked, so mail fails to verify until the new
+                record is known everywhere. A key that is as asked stays.
             type: str
             choices: [never, fail, always]
             default: never
           rotate:
             description:
-              - Change to a new selector without one message that is unsigned or cannot be verified. Each run moves as far as it may and returns
-                in RV(waiting) what it waits for; a run every day is a complete rotation.
-              - The other options then describe the key of the new selector. Leave the option as it is when the rotation is over, it has no effect
-                then. Naming the selector in use gives a rotation up that has not switched yet.
+              - Change to a new selector without one message that is unsigned or cannot be verified. Each run moves as far as
+                it may and returns in RV(waiting) what it waits for; a run every day is a complete rotation.
+              - The other options then describe the key of the new selector. Leave the option as it is when the rotation is
+                over, it has no effect then. Naming the selector in use gives a rotation up that has not switched yet.
             type: dict
             suboptions:
               to:
@@ -149,8 +151,8 @@ options:
                 default: 7d
       dmarc:
         description:
-          - The domain's DMARC record (RFC 7489), which M(fleetpost.mail.mail_domain_dns) publishes. An empty dictionary is the host's default,
-            O(dmarc_template).
+          - The domain's DMARC record (RFC 7489), which M(fleetpost.mail.mail_domain_dns) publishes. An empty dictionary is
+            the host's default, O(dmarc_template).
           - A new domain has none when this is omitted.
         type: dict
         suboptions:
@@ -161,11 +163,14 @@ options:
             default: present
           template:
             description:
-              - The whole record. C({domain}) and C({owner_email}) are filled in; the latter is C(postmaster@DOMAIN), which every domain answers.
+              - The whole record. C({domain}) and C({owner_email}) are filled in; the latter is C(postmaster@DOMAIN), which
+                every domain answers.
               - O(dmarc_template) when this and all other options are omitted.
             type: str
           policy:
-            description: What receivers should do with mail that is not aligned, C(p=). With this instead of a template the record is made of the options.
+            description:
+              - What receivers should do with mail that is not aligned, C(p=). With this instead of a template the record is
+                made of the options.
             type: str
             choices: [none, quarantine, reject]
           subdomain_policy:
@@ -241,7 +246,8 @@ options:
           forward_to:
             description:
               - Addresses that mail is forwarded to. Targets in mail domains of this host must exist.
-              - With O(domains[].mailboxes[].keep_copy=false) and no password this is an address that only forwards, without a mailbox.
+              - With O(domains[].mailboxes[].keep_copy=false) and no password this is an address that only forwards, without a
+                mailbox.
               - An empty list ends forwarding.
             type: list
             elements: str
@@ -321,7 +327,9 @@ changed_domains:
   returned: always
   sample: [example.com]
 counts:
-  description: How many V(domains), V(mailboxes) and V(aliases_and_forwards) were created, changed and removed, and how many there are now.
+  description:
+    - How many V(domains), V(mailboxes) and V(aliases_and_forwards) were created, changed and removed, and how many there are
+      now.
   type: dict
   returned: always
   sample: {"domains": {"created": 1, "changed": 0, "removed": 0, "total": 12}}
@@ -344,12 +352,13 @@ actions:
       type: str
       sample: "default_action: reject -> discard"
 waiting:
-  description: Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is not known) and
-    what they wait for (C(reason)).
+  description:
+    - Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is
+      not known) and what they wait for (C(reason)).
   type: list
   elements: dict
   returned: always
-  sample: [{"domain": "example.com", "stage": "published", "until": "", "reason": "publish the TXT of s2027a._domainkey.example.com"}]
+  sample: [{"domain": "example.com", "stage": "published", "until": "", "reason": "publish the TXT of s2._domainkey.example.com"}]
 errors:
   description: Each error apart, with its C(message), C(where) it is (an option path or a file and line) and a C(remedy).
   type: list
