@@ -112,7 +112,7 @@ class _Limit:
 
     def silence(self, others: int) -> float:
         """For how long a silent server may keep the others waiting."""
-        return min(_SILENCE, seconds_until(self.deadline) / (others + 2))
+        return min(_SILENCE, seconds_until(self.deadline) / (others + 1))
 
     def sentence(self, server: str, failure: str) -> str:
         if failure == TIME_OVER:
@@ -212,9 +212,9 @@ class Lookup:
             answer = servers[Question(zone, "NS")].answer
             places = [
                 (f"{name.rstrip('.')} ({address})", Server(address, self._port))
-                for name in answer.values
+                for name in sorted(answer.values)
                 for kind in kinds
-                for address in addresses[Question(name, kind)].answer.values
+                for address in sorted(addresses[Question(name, kind)].answer.values)
             ]
             why = answer.why or f"no address of a name server of {zone} was found"
             found[zone] = Zone(zone, tuple(places), "" if places else why)
