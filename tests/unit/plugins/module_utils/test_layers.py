@@ -31,6 +31,8 @@ GROUND = {
 # Above it: those that call the ground.
 CALLERS = {
     "_observe",
+    "_observe_keys",
+    "_key_maker",
     "_apply",
     "_source",
     "_inventory",
@@ -76,6 +78,11 @@ GRANTED = {
     ("_observe", "os"),  # names of the kernel, entries of an open directory
     ("_observe", "grp"),
     ("_observe", "pwd"),
+    ("_observe", "time"),  # the moment that decides the stage of a rotation, handed on as a value
+    ("_observe_keys", "os"),  # entries of ssl/, opened once: ten thousand keys are twenty thousand files
+    ("_key_maker", "os"),  # the number of cores, and the priority of the threads that make keys
+    ("_key_maker", "threading"),  # the number of such a thread
+    ("_moments", "time"),  # the calendar; the clock only where a moment is asked for without saying which
     ("_apply", "os"),  # its own priority
     ("_apply", "fcntl"),  # a claim on mail that was set aside
     ("_apply", "time"),
