@@ -18,6 +18,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_l
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Host, Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._run import Prepared, Request, walk_to_plan
+from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 
 
 class Question(NamedTuple):
@@ -77,6 +78,7 @@ def _status(
             "healthy": not found,
             "problems": found,
             "mail_directory": layout.domain_tree(name),
+            "signing": shown_signing(host.domains[name].dkim),
             **{kind: sizes[name][kind] if name in sizes else 0 for kind in ("mailboxes", "aliases", "forwards")},
         }
         if with_use:

@@ -42,6 +42,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Wai
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
 
+# How often a run looks again after it has made keys or asked the DNS outside the lock. Twice is enough, unless others run meanwhile.
+_ROUNDS = 6
+
 
 class Request(NamedTuple):
     """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, and whom and for how
@@ -96,7 +99,7 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     tree = Tree(request.root)
     layout = _observe.find_layout(tree, request.layout)
     prepared = Prepared(_hash_passwords(tree, layout, declaration, request))
-    while True:
+    for _round in range(_ROUNDS):
         with host_lock(tree, layout, request.lock_timeout, shared=request.check_mode):
             line = walk_to_plan(tree, layout, declaration, request, prepared)
             wants_more = line.desired.looks or (line.desired.to_make and not request.check_mode)
@@ -109,6 +112,8 @@ def run(declaration: Declaration, request: Request) -> Outcome:
                 failures = _apply.set_aside(tree, layout, removals, time.time()) if removals else []
                 break
         prepared = _prepare(line.desired, prepared, request)
+    else:
+        raise BusyError("other runs changed what this one was about to do", remedy="Run it again")
     if line.plan.removals:
         failures = _finish(tree, layout, line, request, failures)
     failed = {failure.name for failure in failures}

@@ -105,8 +105,10 @@ def _selectors(dkim: Dkim) -> tuple[str, ...]:
     return tuple(keys[0].selector for keys in (dkim.keys, dkim.other) if keys)
 
 
-def shown_signing(dkim: Dkim) -> str:
-    """The signing of a domain in words: its selectors, and the stage of a rotation."""
+def shown_signing(dkim: Dkim | None) -> str:
+    """The signing of a domain in words: its selectors, and the stage of a rotation; empty when it does not sign."""
+    if dkim is None:
+        return ""
     signs = " and ".join(key.selector for key in dkim.keys)
     if dkim.stage == "active":
         return signs

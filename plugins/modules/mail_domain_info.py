@@ -121,6 +121,10 @@ status:
     mail_directory:
       description: Where its mail is.
       type: str
+    signing:
+      description: The selectors that its mail is signed with, and a change of keys that is under way; empty when it is not signed.
+      type: str
+      sample: dkim (s2027a published until 20261123T080013Z)
     mailboxes:
       description: How many mailboxes it has.
       type: int

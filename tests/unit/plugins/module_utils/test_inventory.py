@@ -60,6 +60,7 @@ def test_a_status_counts_and_is_healthy(peopled):
         "healthy": True,
         "problems": [],
         "mail_directory": "/var/vmail/example.com",
+        "signing": "",
         "mailboxes": 1,
         "aliases": 1,
         "forwards": 1,
