@@ -32,6 +32,9 @@ Originals = tuple[Any, ...]
 """The records of one set as they were read, of dnspython: only those can be removed, or be a prerequisite."""
 
 
+_UNREADABLE = (struct.error, IndexError, ValueError)
+
+
 class Provider(NamedTuple):
     """A primary server that takes dynamic updates. zone: empty when it is asked for. key: of dnspython, a secret, or None."""
 
@@ -96,11 +99,30 @@ def read_reply(wire: bytes, sent: Signed, provider: Provider) -> Any:
         raise MailError(f"the clocks of this host and of {provider.server} differ too much (BADTIME)", where, "Set the clocks") from None
     except (library("dns.message").UnknownTSIGKey, tsig.BadSignature, tsig.BadTime, tsig.BadKey, tsig.BadAlgorithm, tsig.PeerError):
         raise MailError(f"the reply of {provider.server} is not signed with the TSIG key {_key_name(provider)}", where) from None
-    except (library("dns.exception").DNSException, struct.error, IndexError, ValueError) as error:
-        raise MailError(f"{provider.server} sends a message that cannot be read ({type(error).__name__})", where) from None
-    if provider.key is not None and not message.had_tsig and message.rcode() == 0:
-        raise MailError(f"{provider.server} does not sign its replies", where, "It must know the TSIG key")
+    except (*_UNREADABLE, library("dns.exception").DNSException) as error:
+        raise _unsigned(wire, provider) or MailError(
+            f"{provider.server} sends a message that cannot be read ({type(error).__name__})", where
+        ) from None
+    if provider.key is not None and not message.had_tsig:
+        raise _not_signed(message, provider)
     return message
+
+
+def _unsigned(wire: bytes, provider: Provider) -> MailError | None:
+    """What is wrong with a reply that could be read if it had been signed."""
+    if provider.key is None:
+        return None
+    try:
+        message = library("dns.message").from_wire(wire, ignore_trailing=True)
+    except (*_UNREADABLE, library("dns.exception").DNSException):
+        return None
+    return _not_signed(message, provider)
+
+
+def _not_signed(message: Any, provider: Provider) -> MailError:
+    said = _dns_wire.rcode_text(message.rcode())
+    remedy = "It must know the TSIG key"
+    return MailError(f"{provider.server} does not sign its replies (it answers {said})", "provider.server", remedy)
 
 
 def _key_name(provider: Provider) -> str:

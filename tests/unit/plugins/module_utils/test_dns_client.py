@@ -111,10 +111,11 @@ def test_a_truncated_reply_is_asked_again_by_tcp(server):
 def test_a_forged_reply_is_not_believed(server):
     def forged(question, reply):
         wrong_id = bytes((reply[0] ^ 1,)) + reply[1:]
-        other = dns.message.make_query("example.org.", "TXT", id=question.id)
+        other = dns.message.make_query("example.org.", "TXT")
         other.flags |= dns.flags.QR
-        is_question = dns.message.make_query("example.com.", "TXT", id=question.id).to_wire()
-        return [b"", b"short", wrong_id, other.to_wire(), is_question, reply]
+        still_a_question = dns.message.make_query("example.com.", "TXT")
+        other.id = still_a_question.id = question.id
+        return [b"", b"short", wrong_id, other.to_wire(), still_a_question.to_wire(), reply]
 
     server.datagrams = forged
     assert ask_one(server).status == "found"

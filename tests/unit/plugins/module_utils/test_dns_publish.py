@@ -74,7 +74,8 @@ def test_check_mode_tells_and_updates_nothing(primary):
 
 
 def test_what_is_in_the_way_is_told_before_anything_is_updated(primary):
-    primary.zones[next(iter(primary.zones))].find_rdataset("@", "MX", create=True).add(dns.rdata.from_text("IN", "MX", "5 other.test."))
+    found = next(iter(primary.zones.values()))
+    found.find_rdataset(found.origin, "MX", create=True).add(dns.rdata.from_text("IN", "MX", "5 other.test."))
     assert "another mx record is there: 5 other.test." in str(failure(primary, MX, SPF))
     assert primary.updates == 0
 
