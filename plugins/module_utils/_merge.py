@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FORWARD_ACTIONS,
+    SIGNING_EXIM_FORMAT,
     Address,
     Alias,
     Declaration,
@@ -219,6 +220,7 @@ class _Merger:
         )
 
     def _merged_dkim(self, base: Domain, declared: DeclaredDkim) -> Dkim | None:
+        self._check_exim(declared)
         if self._key_files is None:
             self._key_files = {file: domain.name for domain in self.there.domains.values() for file in files_of(domain.dkim)}
         signing = merged_signing(base, declared, self.facts, self.made, self._key_files)
@@ -235,6 +237,20 @@ class _Merger:
                 f"{where}: the TXT of a key of {_LONG_KEY} bits does not fit one UDP packet everywhere, and some receivers cannot verify it"
             )
         return signing.dkim
+
+    def _check_exim(self, declared: DeclaredDkim) -> None:
+        """An Exim that does not know of DKIM would send unsigned what the table says is signed."""
+        found = self.facts.exim_format
+        if declared.state == "absent" or found is None or found >= SIGNING_EXIM_FORMAT:
+            return
+        message, remedy = (
+            "the Exim configuration of this host was written before DKIM and does not sign",
+            "Run the role fleetpost.mail.exim first",
+        )
+        if self.facts.strict:
+            self.fail(message, declared.where.rstrip("."), remedy)
+        else:
+            self.warnings.append(f"{message}. {remedy}")
 
     def take_mailbox(self, declared: DeclaredMailbox) -> None:
         address = declared.address

@@ -23,6 +23,9 @@ FORWARD_ACTIONS = ("forward_to_address", "forward_to_domain")
 REMOVED_MAIL = ("keep", "archive", "delete")
 DEFAULT_ARCHIVE_DIR = "/var/backups/mail-domains"
 DEFAULT_PRUNE_LIMIT = "10%"
+# Of the role exim's configuration: 1 served the tables, 2 signs as well.
+EXIM_FORMAT = 2
+SIGNING_EXIM_FORMAT = 2
 DEFAULT_SELECTOR = "dkim"
 DEFAULT_SERVICE_TYPE = "email"
 DEFAULT_KEY_LENGTH = 2048
@@ -304,6 +307,7 @@ class Facts(NamedTuple):
     host_names: names that are the host itself. dovecot: ``2.3`` or ``2.4``. exim_gid, dovecot_gid: groups that read the
     tables. strict: what cannot be known is an error (real runs) and not a warning (check mode). may_chown: whether
     owners can be set at all; where not, a tree is built with the owner it has. exim_uid: the user that reads the DKIM keys.
+    exim_format: of the Exim configuration, None where it is not the role's.
     now: seconds since the epoch. keys: the DKIM keys that were looked at, by the name of their files. sights: what the DNS shows of
     rotations that were looked up, by domain.
     """
@@ -317,6 +321,7 @@ class Facts(NamedTuple):
     strict: bool = True
     may_chown: bool = True
     exim_uid: int | None = None
+    exim_format: int | None = None
     now: float = 0.0
     keys: Mapping[str, FoundKey] = MappingProxyType({})
     sights: Mapping[str, Sight] = MappingProxyType({})

@@ -20,6 +20,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._errors import Mail
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout, layout_for
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    EXIM_FORMAT,
     Account,
     Facts,
     Host,
@@ -29,7 +30,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Trees,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_keys import read_keys
-from ansible_collections.fleetpost.mail.plugins.module_utils._tables import FORMAT, Table, parse_table
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_table
 
 _EXIM_FORMAT = re.compile(r"^MD_FORMAT\s*=\s*(\d+)", re.MULTILINE)
 _EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_OWNNAMES)\s*=\s*(.+)$", re.MULTILINE)
@@ -157,11 +158,12 @@ def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool
     """What a plan must know of the host. Raises MailError when its Exim configuration is of another format."""
     configuration = (tree.read(layout.exim_conf) or b"").decode("utf-8", "replace")
     found = _EXIM_FORMAT.search(configuration)
-    if found and int(found.group(1)) != FORMAT:
+    exim_format = int(found.group(1)) if found else None
+    if exim_format is not None and not 1 <= exim_format <= EXIM_FORMAT:
         raise MailError(
-            f"this Exim configuration was written for table format {found.group(1)}, these modules write {FORMAT}",
+            f"this Exim configuration has format {exim_format}, these modules know formats up to {EXIM_FORMAT}",
             where=layout.exim_conf,
-            remedy="Run the role fleetpost.mail.exim of this version first",
+            remedy="Run the modules and the role fleetpost.mail.exim of one version",
         )
     owners = set(owners)
     users = _users(tree, owners | {layout.exim_user})
@@ -176,6 +178,7 @@ def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool
         strict=strict,
         may_chown=tree.may_chown,
         exim_uid=exim_user.uid if exim_user else None,
+        exim_format=exim_format,
         now=time.time(),
         keys=read_keys(tree, layout, key_files),
     )

@@ -49,7 +49,7 @@ class FakeHost:
         for directory in (self.layout.exim_dir, self.layout.dovecot_dir, "/var/log", "/var/backups", "/run"):
             self.path(directory).mkdir(parents=True, exist_ok=True)
         self.write(self.layout.dovecot_conf, DOVECOT[dovecot])
-        self.write(self.layout.exim_conf, "# an Exim configuration\nMD_FORMAT = 1\nprimary_hostname = mx1.fleet.test\n")
+        self.write(self.layout.exim_conf, "# an Exim configuration\nMD_FORMAT = 2\nprimary_hostname = mx1.fleet.test\n")
         self.write("/etc/hostname", "mx1\n")
         users = {**USERS, self.layout.exim_user: EXIM_UID}
         self.write("/etc/passwd", "".join(f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in users.items()))

@@ -275,11 +275,19 @@ def test_a_table_of_another_format_stops_before_anything_is_written(host):
 
 
 def test_an_exim_configuration_of_another_format_stops_before_anything_is_written(host):
-    host.write(host.layout.exim_conf, "MD_FORMAT = 2\n")
+    host.write(host.layout.exim_conf, "MD_FORMAT = 3\n")
     before = host.entries("/run")
-    with pytest.raises(MailError, match=r"Run the role fleetpost\.mail\.exim of this version"):
+    with pytest.raises(MailError, match=r"role fleetpost\.mail\.exim of one version"):
         host.domains(COM)
     assert host.entries("/run") == before
+
+
+def test_a_domain_does_not_sign_with_an_exim_configuration_that_cannot(host):
+    host.write(host.layout.exim_conf, "MD_FORMAT = 1\n")
+    host.domains(COM)
+    with pytest.raises(MailError, match="does not sign"):
+        host.domains({**COM, "dkim": {}})
+    assert "does not sign" in host.domains({**COM, "dkim": {}}, check=True).warnings[0]
 
 
 @pytest.mark.parametrize("table", ["domains", "addresses", "users"])
