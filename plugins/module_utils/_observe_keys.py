@@ -13,10 +13,12 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import (
     key_of_record,
     public_key_of,
     record_in_zone_text,
+    same_key,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import FoundKey, Ownership, PublicKey
+from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import status_at, unsuitable
 
 _LARGEST = 65536
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -40,15 +42,28 @@ def _key_at(directory: int, file: str) -> FoundKey:
     text, text_ownership = _content(directory, f"{file}.txt")
     record = key_of_record(record_in_zone_text(text.decode("utf-8", "replace"))) if text else None
     if ownership is None:
-        return _ABSENT._replace(text_ownership=text_ownership)
+        return _unreadable(directory, f"{file}.private")._replace(text_ownership=text_ownership)
     try:
         key = public_key_of(private)
     except ValueError as error:
         return FoundKey(None, f"cannot be used: {error}", ownership, text_ownership)
     if record is None:
         return FoundKey(key, "", ownership, text_ownership)
-    fits = (record.key_type, record.public_key) == (key.key_type, key.public_key)
+    fits = same_key(record, key)
     return FoundKey(PublicKey(*key[:2], record.service_type, key.public_key), "", ownership, text_ownership, fits)
+
+
+def _unreadable(directory: int, name: str) -> FoundKey:
+    """A private key that could not be opened: most are not there."""
+    status = status_at(directory, name, name)
+    if status is None:
+        return _ABSENT
+    obstacle = unsuitable(directory, name, name)
+    return FoundKey(None, obstacle.message) if obstacle else FoundKey(None, "cannot be read", _ownership(status))
+
+
+def _ownership(status: os.stat_result) -> Ownership:
+    return Ownership(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
 
 
 def _content(directory: int, name: str) -> tuple[bytes, Ownership | None]:
@@ -61,6 +76,6 @@ def _content(directory: int, name: str) -> tuple[bytes, Ownership | None]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return b"", None
-        return os.read(descriptor, _LARGEST), Ownership(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+        return os.read(descriptor, _LARGEST), _ownership(status)
     finally:
         os.close(descriptor)
