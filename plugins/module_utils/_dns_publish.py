@@ -25,7 +25,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_update import 
     signed_test,
     signed_update,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._dns_wire import NOERROR, NXDOMAIN, name_text, rcode_text, response_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_wire import NOERROR, NXDOMAIN, TYPES, name_text, rcode_text, response_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 
 Planner = Callable[[Mapping[Key, RecordSet], Mapping[str, str]], Planned]
@@ -33,6 +33,8 @@ Planner = Callable[[Mapping[Key, RecordSet], Mapping[str, str]], Planned]
 
 _AT_ONCE = 60000
 _MOST_LABELS = 12
+_AUTHORITATIVE = 0x0400
+_NS, _CNAME, _SOA = (TYPES[name] for name in ("NS", "CNAME", "SOA"))
 
 
 class Published(NamedTuple):
@@ -48,22 +50,27 @@ def publish(records: Sequence[Record], planner: Planner, provider: Provider, sec
     Raises MailErrors when nothing was changed at all.
     """
     primary = _Primary(provider, seconds)
-    keys = list(dict.fromkeys((record.name, record.type) for record in records))
-    zones = primary.zones({name for name, _type in keys})
-    present, originals = primary.read(keys, zones)
-    planned = planner(present, zones)
+    reading, planned = _plan(primary, list(dict.fromkeys((record.name, record.type) for record in records)), planner)
     if planned.errors:
         raise MailErrors(planned.errors)
     if check_mode or not planned.changes:
         return Published(planned.changes)
-    published = primary.update(planned.changes, originals)
+    published = primary.update(planned.changes, reading.originals)
     if published.conflicts:
-        again = _again(primary, published.conflicts, planner, zones)
+        again = _again(primary, published.conflicts, planner)
         published = _Updated(published.made + again.made, published.failures + again.failures, again.conflicts)
     failures = [*published.failures, *(_conflict(change) for change in published.conflicts)]
     if failures and not published.made:
         raise MailErrors(_distinct(failures))
     return Published(tuple(published.made), tuple(_distinct(failures)))
+
+
+class _Reading(NamedTuple):
+    """What the server has. originals: the same as records of dnspython. zones: name -> zone."""
+
+    present: dict[Key, RecordSet]
+    originals: dict[Key, Originals]
+    zones: dict[str, str]
 
 
 class _Updated(NamedTuple):
@@ -74,14 +81,24 @@ class _Updated(NamedTuple):
     conflicts: list[Change]
 
 
-def _again(primary: _Primary, conflicts: Iterable[Change], planner: Planner, zones: Mapping[str, str]) -> _Updated:
-    keys = [(change.name, change.type) for change in conflicts]
-    present, originals = primary.read(keys, zones)
-    planned = planner(present, zones)
-    changes = [change for change in planned.changes if (change.name, change.type) in present]
+def _plan(primary: _Primary, keys: Sequence[Key], planner: Planner) -> tuple[_Reading, Planned]:
+    """What only a wildcard makes of a record set may stay so where all is well, and counts for nothing where it is not.
+
+    A wildcard ends where a name begins to exist, be it by another of our records at it or below it (RFC 4592 section 2.2).
+    """
+    reading = primary.read(keys)
+    planned = planner(reading.present, reading.zones)
+    if planned.changes or planned.errors:
+        reading = primary.without_wildcards(reading)
+        planned = planner(reading.present, reading.zones)
+    return reading, planned
+
+
+def _again(primary: _Primary, conflicts: Iterable[Change], planner: Planner) -> _Updated:
+    reading, planned = _plan(primary, [(change.name, change.type) for change in conflicts], planner)
     if planned.errors:
         return _Updated([], list(planned.errors), [])
-    return primary.update(changes, originals)
+    return primary.update(planned.changes, reading.originals)
 
 
 def _conflict(change: Change) -> MailError:
@@ -100,16 +117,27 @@ class _Primary:
         self._seconds = seconds
         self._deadline = deadline_in(seconds)
 
-    def zones(self, names: Collection[str]) -> dict[str, str]:
-        """The zone of each name: the one that the options name, or the one whose SOA record the server shows."""
+    def read(self, keys: Sequence[Key]) -> _Reading:
+        """The record sets as the server shows them, and their zones: the one that the options name, or what the server says."""
         given = self._provider.zone
-        if not given:
-            return self._found_zones(names)
-        outside = [name for name in sorted(names) if not f".{name}".endswith(f".{given}")]
+        outside = sorted({name for name, _type in keys if given and not f".{name}".endswith(f".{given}")})
         if outside:
             remedy = "Name no zone, so that each is found by its SOA record, or fewer domains"
             raise MailErrors(MailError(f"{name} is not in the zone {given}", "provider.zone", remedy) for name in outside)
-        return dict.fromkeys(names, f"{given}.")
+        reading = _Reading({}, {}, {})
+        errors = []
+        for key, message in zip(keys, self._ask(keys)):
+            if _is_from_zone(message):
+                reading.present[key], reading.originals[key] = record_set_of(message, *key)
+                zone = f"{given}." if given else _zone_in(key[0], message)
+                if zone:
+                    reading.zones[key[0]] = zone
+            else:
+                errors.append(self._no_zone(key[0], int(message.rcode())))
+        if errors:
+            raise MailErrors(_distinct(errors))
+        reading.zones.update(self._found_zones({name for name, _type in keys if name not in reading.zones}))
+        return reading
 
     def _found_zones(self, names: Collection[str]) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -142,47 +170,23 @@ class _Primary:
             return MailError(f"{self._provider.server} has no zone {self._provider.zone}{said}", "provider.zone", remedy)
         return MailError(f"{self._provider.server} has no zone that {name} is in{said}", "provider.server", remedy)
 
-    def read(self, keys: Sequence[Key], zones: Mapping[str, str]) -> tuple[dict[Key, RecordSet], dict[Key, Originals]]:
-        """The record sets as the zones have them now, without what only a wildcard makes of them.
-
-        A wildcard ends where a name begins to exist, be it by another of our records at it or below it (RFC 4592 section 2.2).
-        """
-        present, originals = self._read(keys)
-        for key in self._from_wildcards(present, originals, zones):
-            present[key], originals[key] = RecordSet(), ()
-        return present, originals
-
-    def _from_wildcards(self, present: Mapping[Key, RecordSet], originals: Mapping[Key, Originals], zones: Mapping[str, str]) -> list[Key]:
-        """The keys that no record set stands at, although the server answers as if."""
+    def without_wildcards(self, reading: _Reading) -> _Reading:
+        """The same without the record sets that no name has, although the server answers as if."""
+        present, originals, zones = reading
         above = {key: _wildcards(key[0], zones[key[0]]) for key, found in present.items() if found.values or found.alias}
         asked = list(dict.fromkeys((wildcard, record_type) for (_name, record_type), names in above.items() for wildcard in names))
-        wild, _records = self._read(asked)
-        doubtful = [key for key, names in above.items() if any(_looks_alike(wild[wildcard, key[1]], present[key]) for wildcard in names)]
+        wild = {key: record_set_of(message, *key)[0] for key, message in zip(asked, self._ask(asked))}
+        doubtful = [key for key, names in above.items() if any(_looks_alike(wild[name, key[1]], present[key]) for name in names)]
         ids = distinct_ids(len(doubtful))
         sent = [signed_test(zones[key[0]], key, present[key], originals[key], number, self._provider) for key, number in zip(doubtful, ids)]
-        found = []
+        gone: dict[Key, RecordSet] = {}
         for key, message in zip(doubtful, self._replies(sent, by_tcp=True)):
             rcode = int(message.rcode())
             if rcode in PREREQUISITE_FAILED:
-                found.append(key)
+                gone[key] = RecordSet()
             elif rcode != NOERROR:
                 raise refusal(rcode, zones[key[0]], self._provider)
-        return found
-
-    def _read(self, keys: Sequence[Key]) -> tuple[dict[Key, RecordSet], dict[Key, Originals]]:
-        present: dict[Key, RecordSet] = {}
-        originals: dict[Key, Originals] = {}
-        errors = []
-        for (name, record_type), message in zip(keys, self._ask(keys)):
-            rcode = int(message.rcode())
-            if rcode in (NOERROR, NXDOMAIN) and message.flags & 0x0400:
-                key = (name, record_type)
-                present[key], originals[key] = record_set_of(message, name, record_type)
-            else:
-                errors.append(self._no_zone(name, rcode))
-        if errors:
-            raise MailErrors(_distinct(errors))
-        return present, originals
+        return _Reading({**present, **gone}, {**originals, **dict.fromkeys(gone, ())}, zones)
 
     def _ask(self, keys: Sequence[Key]) -> list[Any]:
         messages = []
@@ -255,12 +259,19 @@ def _looks_alike(one: RecordSet, other: RecordSet) -> bool:
     return (set(one.values), one.alias) == (set(other.values), other.alias)
 
 
+def _is_from_zone(message: Any) -> bool:
+    return int(message.rcode()) in (NOERROR, NXDOMAIN) and bool(message.flags & _AUTHORITATIVE)
+
+
 def _zone_in(name: str, message: Any) -> str:
-    """The zone that an authoritative reply to a question for the SOA record of `name` shows; empty when it shows none."""
-    if not message.flags & 0x0400:
+    """The zone of a name by the SOA or NS records beside an authoritative answer; empty when it does not tell.
+
+    What stands beside a CNAME may be about its target.
+    """
+    if not message.flags & _AUTHORITATIVE or any(rrset.rdtype == _CNAME for rrset in message.answer):
         return ""
     for rrset in (*message.answer, *message.authority):
         zone = name_text(rrset.name)
-        if rrset.rdtype == 6 and f".{name}.".endswith(f".{zone}"):
+        if rrset.rdtype in (_NS, _SOA) and f".{name}.".endswith(f".{zone}"):
             return zone
     return ""

@@ -125,6 +125,17 @@ def test_what_only_a_wildcard_shows_is_published():
         assert publish_to(primary, mx, spf, dmarc).changes == ()
 
 
+def test_a_wildcard_that_has_all_that_is_needed_is_left_to_it():
+    with NameServer(zone("fleet.test", "*.w 60 IN MX 10 mx1.fleet.test.\n"), key=KEY) as primary:
+        assert publish_to(primary, MX._replace(name="a.w.fleet.test")).changes == ()
+
+
+def test_a_wildcard_that_has_something_else_is_not_in_the_way():
+    with NameServer(zone("fleet.test", "*.w 60 IN MX 5 other.test.\n*.c 60 IN CNAME other.test.\n"), key=KEY) as primary:
+        assert len(publish_to(primary, MX._replace(name="a.w.fleet.test"), MX._replace(name="a.c.fleet.test")).changes) == 2
+        assert primary.values("*.w.fleet.test.", "MX") == ["5 other.test."]
+
+
 def test_a_record_that_stands_beside_an_equal_wildcard_is_there():
     with NameServer(zone("fleet.test", "*.w 60 IN MX 10 mx1.fleet.test.\na.w 60 IN MX 10 mx1.fleet.test.\n"), key=KEY) as primary:
         assert publish_to(primary, MX._replace(name="a.w.fleet.test")).changes == ()
