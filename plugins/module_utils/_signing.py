@@ -273,10 +273,14 @@ class _Signer:
             return (public_key_of(self.declared.private_key.encode()).key_type,)
         if self.declared.key_type:
             return _KINDS[self.declared.key_type]
-        like = there or (self.there.keys if self.there else ())
+        like = there or (self.there.keys if self.there else self._standing())
         found = [self.facts.keys.get(key.file) for key in like]
         kinds = tuple(one.key.key_type for one in found if one and one.key)
         return kinds if kinds and len(kinds) == len(like) else ("rsa", "ed25519")[: max(1, len(like))]
+
+    def _standing(self) -> tuple[DkimKey, ...]:
+        """What may stand there for a domain that does not sign yet, and is taken over as it is."""
+        return (DkimKey("", self.domain),) if self.files.get(self.domain, self.domain) == self.domain else ()
 
     def _new_key(self, selector: str, index: int) -> DkimKey:
         """A key with files that no other key has: ``DOMAIN``, if that is free, else ``DOMAIN.SELECTOR``."""

@@ -103,6 +103,11 @@ def test_a_key_that_stands_there_is_taken_over():
     assert world.keys[NAME].key.service_type == "*"
 
 
+@pytest.mark.parametrize("key", [RSA._replace(key_length=1024), RSA._replace(key_length=3072), ED25519])
+def test_a_key_of_any_kind_that_stands_there_is_taken_over_when_nothing_is_said(key):
+    assert World({NAME: None}, {NAME: found(key)}).merged().host.keys == {NAME: key}
+
+
 @pytest.mark.parametrize("options", [{"key_length": 1024}, {"key_type": "ed25519"}, {"private_key": pem("rsa2048")}])
 def test_a_key_that_stands_there_and_is_other_than_asked_is_not_replaced(options):
     world = World({NAME: None}, {NAME: found(RSA)})
