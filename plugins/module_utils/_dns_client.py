@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dns_wire
-from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import NO_ROUTE, TIME_OVER, Request, Server, server_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import NO_ROUTE, TIME_OVER, Request, Server, is_server, server_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sockets import (
     deadline_in,
     distinct_ids,
@@ -76,15 +76,28 @@ class _Heard(NamedTuple):
 
 def system_resolvers() -> tuple[str, ...]:
     """The resolvers of this host. Raises MailError when it has none."""
-    found = tuple(dict.fromkeys(line.partition("%")[0] for line in nameserver_lines()))
+    found = tuple(line for line in dict.fromkeys(nameserver_lines()) if is_server(line))
     if not found:
         raise MailError("this host has no resolver", "/etc/resolv.conf", "Name one in resolvers")
     return found
 
 
+def _servers(resolvers: Sequence[str]) -> list[Server]:
+    if not resolvers:
+        return [server_of(text) for text in system_resolvers()]
+    return [_server(text, f"resolvers[{index}]") for index, text in enumerate(resolvers)]
+
+
+def _server(text: str, where: str) -> Server:
+    try:
+        return server_of(text)
+    except ValueError as error:
+        raise MailError(str(error), where) from None
+
+
 def ask(questions: Iterable[Question], servers: Sequence[str], seconds: float) -> dict[Question, Answer]:
-    """What resolvers say: each question goes to the first server that can answer it. seconds: for everything."""
-    heard = _resolve(questions, [server_of(text) for text in servers], _Limit(seconds))
+    """What resolvers say: each question goes to the first server that can answer it. None: those of the host. seconds: for everything."""
+    heard = _resolve(questions, _servers(servers), _Limit(seconds))
     return {question: one.answer for question, one in heard.items()}
 
 
@@ -93,6 +106,7 @@ def ask_authoritative(
 ) -> dict[Question, tuple[Answer, ...]]:
     """What each authoritative server says, one answer for each of their addresses; a CNAME is followed into other zones.
 
+    resolvers: which find the servers; none are those of the host. port: of the authoritative servers. Raises MailError.
     Addresses without a route from here (IPv6 on a host that has none) are left out where another one can be asked.
     """
     lookup = Lookup(resolvers, seconds, port)
@@ -124,7 +138,7 @@ class Lookup:
     """Questions to authoritative servers; what was found of zones and servers is kept for the next ones."""
 
     def __init__(self, resolvers: Sequence[str], seconds: float, port: int = 53) -> None:
-        self._resolvers = [server_of(text) for text in resolvers]
+        self._resolvers = _servers(resolvers)
         self._limit = _Limit(seconds)
         self._port = port
         self._zones: dict[str, Zone] = {}

@@ -39,9 +39,15 @@ class Server(NamedTuple):
 def server_of(text: str) -> Server:
     """A server written as ``ADDRESS`` or ``ADDRESS@PORT``. Raises ValueError."""
     address, _at, port = text.partition("@")
-    if not _is_address(address) or (_at and not (port.isdigit() and 0 < int(port) < 65536)):
+    if not is_server(text):
         raise ValueError(f"{printable(text)} is not the IP address of a name server, as ADDRESS or ADDRESS@PORT")
     return Server(address, int(port or 53))
+
+
+def is_server(text: str) -> bool:
+    """Whether a text is ``ADDRESS`` or ``ADDRESS@PORT``; a link-local address with its interface is none."""
+    address, at, port = text.partition("@")
+    return _is_address(address) and (not at or (port.isdigit() and 0 < int(port) < 65536))
 
 
 def _is_address(text: str) -> bool:

@@ -17,8 +17,11 @@ def dkim_sights(
 ) -> dict[str, Sight]:
     """domain -> what is seen of its records, each a name and the key that it must show.
 
-    seconds: for everything. port: of the authoritative servers.
+    resolvers: which find the servers; none are those of the host. seconds: for everything. port: of the authoritative servers.
+    Raises MailError.
     """
+    if not wanted:
+        return {}
     lookup = Lookup(resolvers, seconds, port)
     names = list(dict.fromkeys(name for records in wanted.values() for name, _key in records))
     zones = lookup.zones(names)

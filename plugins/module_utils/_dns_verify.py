@@ -14,7 +14,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import 
     Question,
     ask,
     ask_authoritative,
-    system_resolvers,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import Server
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import Record
@@ -37,7 +36,7 @@ def verify(records: Sequence[Record], mx: Sequence[str], resolvers: Sequence[str
     if resolvers:
         answers = {question: (answer,) for question, answer in ask(questions, resolvers, seconds).items()}
     else:
-        answers = ask_authoritative(questions, system_resolvers(), seconds)
+        answers = ask_authoritative(questions, (), seconds)
     return [verification_of(record, answers[question], mx) for record, question in zip(records, questions)]
 
 
@@ -87,7 +86,7 @@ def mail_goes_elsewhere(domains: Iterable[str], hosts: Collection[str], resolver
     questions = {domain: Question(domain, "MX") for domain in domains}
     if not questions:
         return {}
-    answers = ask_authoritative(questions.values(), resolvers or system_resolvers(), seconds)
+    answers = ask_authoritative(questions.values(), resolvers, seconds)
     found: dict[str, str] = {}
     errors = []
     for domain, question in questions.items():
@@ -108,7 +107,7 @@ def address_of(server: Server, resolvers: Sequence[str], seconds: float) -> Serv
     if server.is_address:
         return server
     questions = [Question(server.address, kind) for kind in ("A", "AAAA")]
-    answers = ask(questions, resolvers or system_resolvers(), seconds)
+    answers = ask(questions, resolvers, seconds)
     for question in questions:
         for value in answers[question].values:
             return server._replace(address=value)

@@ -204,6 +204,11 @@ def test_a_resolver_is_an_ip_address(text):
         server_of(text)
 
 
+def test_a_resolver_that_is_none_is_told_with_its_place():
+    with pytest.raises(MailError, match=r"resolvers\[1\]: 'ns1' is not the IP address"):
+        ask([TXT], ["192.0.2.1", "ns1"], 1.0)
+
+
 def test_a_resolver_may_have_a_port():
     assert [str(server_of(text)) for text in ("192.0.2.1", "192.0.2.1@5353", "2001:db8::1@53")] == [
         "192.0.2.1",
@@ -214,7 +219,7 @@ def test_a_resolver_may_have_a_port():
 
 def test_the_resolvers_of_the_host_are_those_of_resolv_conf(monkeypatch):
     monkeypatch.setattr(_dns_client, "nameserver_lines", lambda: ["192.0.2.1", "fe80::1%eth0", "192.0.2.1"])
-    assert _dns_client.system_resolvers() == ("192.0.2.1", "fe80::1")
+    assert _dns_client.system_resolvers() == ("192.0.2.1",)
     monkeypatch.setattr(_dns_client, "nameserver_lines", list)
     with pytest.raises(MailError, match="no resolver"):
         _dns_client.system_resolvers()

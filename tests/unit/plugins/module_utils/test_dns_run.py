@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.fleetpost.mail.plugins.module_utils import _dns_host, _dns_verify
+from ansible_collections.fleetpost.mail.plugins.module_utils import _dns_client, _dns_host, _dns_verify
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_check import check_dns
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import ask_authoritative
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_run import run_dns
@@ -46,7 +46,7 @@ def servers(monkeypatch):
     """A primary server that all the world asks, at whatever port it has."""
     with NameServer(zone("example.com"), zone("example.org"), zone("fleet.test"), key=KEY) as primary:
         monkeypatch.setattr(_dns_verify, "ask_authoritative", partial(ask_authoritative, port=primary.port))
-        monkeypatch.setattr(_dns_verify, "system_resolvers", lambda: (primary.address,))
+        monkeypatch.setattr(_dns_client, "nameserver_lines", lambda: [primary.address])
         yield primary
 
 
@@ -226,7 +226,7 @@ def test_records_of_keys_whose_rotation_is_over_are_withdrawn_when_that_is_said(
 
 def test_whether_the_mail_comes_here_must_be_known(peopled, servers, monkeypatch):
     run(peopled, provider=provider(servers))
-    monkeypatch.setattr(_dns_verify, "system_resolvers", lambda: ("127.0.0.1@1",))
+    monkeypatch.setattr(_dns_client, "nameserver_lines", lambda: ["127.0.0.1@1"])
     with pytest.raises(MailError, match="whether its mail still comes here is not known"):
         withdraw(peopled, servers, state="absent", domain="example.com")
 

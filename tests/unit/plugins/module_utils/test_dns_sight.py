@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.fleetpost.mail.plugins.module_utils import _dns_client
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sight import dkim_sights
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import PublicKey, Sight
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_dns import SOA, NameServer, zone
@@ -63,6 +64,13 @@ def test_a_server_that_cannot_be_asked_keeps_the_key_from_being_seen(look):
 def test_a_zone_that_cannot_be_found_is_told(look):
     sight = look("", {"gone.test": [("s2._domainkey.gone.test", RSA)]})["gone.test"]
     assert (sight.seen, "the zone of s2._domainkey.gone.test was not found" in sight.why) == (False, True)
+
+
+def test_without_resolvers_those_of_the_host_find_the_servers(monkeypatch):
+    found = zone("example.com", SHOWN)
+    with NameServer(found, recursive=True) as resolver, NameServer(found) as server:
+        monkeypatch.setattr(_dns_client, "nameserver_lines", lambda: [resolver.address])
+        assert dkim_sights(WANTED, (), 5.0, port=server.port)["example.com"].seen
 
 
 def test_nothing_wanted_asks_nothing():
