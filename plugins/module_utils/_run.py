@@ -143,9 +143,10 @@ def _prepare(desired: Desired, prepared: Prepared, request: Request) -> Prepared
     """Makes the keys that are wanted and asks the DNS; the next walk takes what still matters then."""
     keys = {**prepared.keys, **make_keys(desired.to_make)} if desired.to_make and not request.check_mode else prepared.keys
     wanted = {name: _records_ahead(desired.host, name) for name in desired.looks}
-    resolvers = request.resolvers or system_resolvers()
-    sights = {**prepared.sights, **dkim_sights(wanted, resolvers, request.dns_timeout)} if wanted else prepared.sights
-    return Prepared(prepared.hashes, keys, sights)
+    if not wanted:
+        return prepared._replace(keys=keys)
+    sights = dkim_sights(wanted, request.resolvers or system_resolvers(), request.dns_timeout)
+    return Prepared(prepared.hashes, keys, {**prepared.sights, **sights})
 
 
 def _records_ahead(host: Host, name: str) -> list[tuple[str, PublicKey]]:
