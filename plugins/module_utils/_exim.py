@@ -93,10 +93,13 @@ def _dkim(fields: Mapping[str, str]) -> Dkim:
     stage, other = _one_of(fields, "dkim_stage", DKIM_STAGES), _dkim_keys(fields, "dkim_other", "dkim_other_key")
     if (stage == "active") != (not other):
         raise MailError(f"dkim_stage={stage} does not go with dkim_other={fields.get('dkim_other', '')}", remedy=_MEND)
+    keys = _dkim_keys(fields, "dkim", "dkim_key")
+    if not keys:
+        raise MailError("dkim names no selector", remedy=_MEND)
     until = fields.get("dkim_until", "")
     if until and not is_moment(until):
         raise MailError(f"dkim_until={until[:40]} is no moment such as 20261123T040000Z", remedy=_MEND)
-    return Dkim(_dkim_keys(fields, "dkim", "dkim_key"), stage, other, until)
+    return Dkim(keys, stage, other, until)
 
 
 def _dkim_keys(fields: Mapping[str, str], selectors: str, files: str) -> tuple[DkimKey, ...]:

@@ -11,14 +11,19 @@ from typing import NamedTuple
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim
+from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import zone_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    DKIM_STAGES,
     Account,
     Alias,
+    Dkim,
+    DkimKey,
     Domain,
     Forward,
     Mailbox,
+    PublicKey,
     Removal,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_fields, parse_table
@@ -142,7 +147,8 @@ def test_a_file_without_the_first_line_is_read() -> None:
     assert _read("domains", "example.com: owner=alice\n").values == {"example.com": "owner=alice"}
 
 
-FULL_DOMAIN = Domain("a.test", "alice", False, "defer", "forward_to_domain", "b.test", removal=REMOVAL)
+FULL_DKIM = Dkim((DkimKey("s2", "a.test.s2"),), "retiring", (DkimKey("dkim", "a.test"),), "20261123T040000Z")
+FULL_DOMAIN = Domain("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL)
 FULL_ADDRESSES = {
     "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL),
     "alias": Alias("x@a.test", "y@a.test", None, REMOVAL),
@@ -176,6 +182,22 @@ def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_domain_means(field: str) -> None:
     default = _fields_after("Fields of `domains`:")[field]
     assert _domain("") == _domain(f"{field}={default}")
+
+
+def test_the_default_stage_on_the_page_is_what_an_absent_one_means() -> None:
+    default = _fields_after("Fields of `domains`:")["dkim_stage"]
+    signing = "dkim=dkim dkim_key=a.test.private"
+    assert _domain(signing) == _domain(f"{signing} dkim_stage={default}")
+
+
+def test_the_stages_on_the_page_are_all_there_are() -> None:
+    rows = PAGE[PAGE.index("\n| stage |") :].split("\n\n")[0].splitlines()[3:]
+    assert {row.split("|")[1].strip(" `") for row in rows} == {*DKIM_STAGES} - {"active"}
+
+
+def test_the_record_file_on_the_page_is_how_the_modules_write_it() -> None:
+    key = PublicKey("ed25519", 256, "email", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+    assert f"```text\n{zone_text('dkim', 'example.com', key)}```" in PAGE
 
 
 @pytest.mark.parametrize("field", ["enabled", "keep"])
