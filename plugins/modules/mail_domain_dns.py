@@ -177,7 +177,7 @@ attributes:
     support: full
     description: A second run with the same options changes nothing.
 notes:
-  - RV(dns_records) are as the modules C(*_record_sets) of P(community.dns#collection) take them. Such a module makes a record set exactly
+  - RV(dns_records) are as the modules C(*_record_sets) of C(community.dns) take them. Such a module makes a record set exactly
     what it is given, so add to the domain's own TXT records (SPF) what else stands there.
   - A wildcard record serves no name at or below which another record is published (RFC 4592). Where MX, SPF or other records of this
     module come from a wildcard and something has to be added, they are published with it; other records, such as addresses, are not.

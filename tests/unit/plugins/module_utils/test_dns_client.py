@@ -161,6 +161,19 @@ def test_many_questions_are_under_way_at_once(server):
     assert time.monotonic() - began < 10
 
 
+def test_what_the_time_limit_cuts_off_says_so_and_the_rest_is_answered(server):
+    def slow(_question, reply):
+        time.sleep(0.01)
+        return [reply]
+
+    server.datagrams = slow
+    questions = [Question(f"n{number}.example.com", "TXT") for number in range(300)]
+    answers = ask(questions, [server.address], 0.5).values()
+    cut_off = [answer for answer in answers if answer.status == "unreachable"]
+    assert 0 < len(cut_off) < 300
+    assert {answer.why for answer in cut_off} == {f"{server.address} did not answer within the time limit of 0.5 s"}
+
+
 def closed_port():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
