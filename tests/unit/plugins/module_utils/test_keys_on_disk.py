@@ -120,6 +120,17 @@ def test_the_records_to_publish_are_those_of_the_files(signing):
     assert found["value"] == [record_in_zone_text(signing.text(record(signing)))]
 
 
+def test_two_domains_of_one_run_never_take_the_same_file(host):
+    host.domains({"name": NAME, "dkim": OWN})
+    rotating = {"name": NAME, "dkim": {"rotate": {"to": "uk"}, "key_type": "ed25519"}}
+    new = {"name": f"{NAME}.uk", "dkim": {"key_type": "ed25519"}}
+    with pytest.raises(MailErrors) as error:
+        host.domains(new, rotating)
+    assert [one.where for one in error.value.errors] == ["domains[1].dkim.rotate.to"]
+    host.domains(rotating, new)
+    assert [name for name in files(host) if name.endswith(".private")] == [f"{NAME}.{end}private" for end in ("", "uk.dkim.", "uk.")]
+
+
 # secrecy
 
 

@@ -158,6 +158,16 @@ def test_check_mode_tells_the_next_stage_and_changes_nothing(tmp_path, outside, 
     assert (checked.actions, checked.diff, checked.waiting, checked.changed) == (done.actions, done.diff, done.waiting, done.changed)
 
 
+@pytest.mark.parametrize("sight", [UNSEEN, SEEN])
+@pytest.mark.parametrize("stage", ["active", "published", "retiring", "retired"])
+def test_what_info_tells_of_a_rotation_changes_nothing_when_it_is_declared(tmp_path, outside, stage, sight):
+    host = start(tmp_path, stage, outside)
+    outside.sight = sight
+    host.domain(NAME, dkim={})
+    outcome = host.domains(*host.info().domains)
+    assert (outcome.changed, outcome.actions, outcome.diff) == (False, [], [])
+
+
 def test_a_rotation_to_two_keys_and_back_to_one(host, outside):
     host.domains({"name": NAME, "dkim": OWN})
     outside.sight = Sight(True, 0, "")
@@ -203,10 +213,12 @@ CASES = {
     "switch": ("published", lambda host: host.dkim(NAME, **TO)),
     "giving up": ("published", lambda host: host.dkim(NAME, rotate={"to": "dkim"})),
     "retirement": ("retiring", lambda host: host.dkim(NAME, **TO)),
+    "end of signing": ("active", lambda host: host.dkim(NAME, state="absent")),
+    "end of the domain": ("retiring", lambda host: host.domain(NAME, state="absent", removed_mail="delete")),
     "another service type": ("active", lambda host: host.dkim(NAME, service_type="*")),
 }
 # What no line names any more cannot be found by the next run: it stays as a file that nobody uses.
-LEAVES_FILES = ("another selector at once", "giving up")
+LEAVES_FILES = ("another selector at once", "giving up", "end of signing", "end of the domain")
 
 
 def prepared(root, case, outside):
