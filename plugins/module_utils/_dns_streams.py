@@ -57,7 +57,8 @@ class Stream:
             self._end(Reply(b"", explained(error)))
 
     def _go_on(self) -> None:
-        assert self._socket is not None
+        if self._socket is None:
+            raise AssertionError("a stream that has ended goes on")
         if self._to_send:
             self._to_send = self._to_send[self._socket.send(self._to_send) :]
             if not self._to_send:

@@ -244,21 +244,25 @@ def measure(records: Sequence[Record], port: int, rounds: int, rounds_of_loop: i
     return times
 
 
-def run(extent: Extent, directory: Path) -> Iterator[str]:
-    """The table, what it was measured on, and how it was."""
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def run(extent: Extent, directory: Path) -> None:
+    """Prints the table, what it was measured on, and how it was."""
     records = wanted_records(extent.domains)
     port, delayed_port = free_port(), free_port()
     with name_server(records, directory, port) as server:
-        yield server
-        yield f"dnspython {dns.version.version}, Python {platform.python_version()}, {os.cpu_count()} cores, Linux {platform.release()}"
-        yield f"{extent.domains:,} domains, {len(records):,} records; seconds: median (fastest-slowest)"
-        yield f"{'':16}{'state: verified':>22}{'loop of dns.resolver':>22}{'times':>10}{'goal':>10}"
-        yield measure(records, port, extent.rounds, extent.rounds).line("no delay")
+        _say(server)
+        _say(f"dnspython {dns.version.version}, Python {platform.python_version()}, {os.cpu_count()} cores, Linux {platform.release()}")
+        _say(f"{extent.domains:,} domains, {len(records):,} records; seconds: median (fastest-slowest)")
+        _say(f"{'':16}{'state: verified':>22}{'loop of dns.resolver':>22}{'times':>10}{'goal':>10}")
+        _say(measure(records, port, extent.rounds, extent.rounds).line("no delay"))
         command = [sys.executable, __file__, "--relay", str(delayed_port), str(port)]
         with running(command, delayed_port, directory / "relay.log") as is_there:
             if not is_there:
                 raise SystemExit((directory / "relay.log").read_text())
-            yield measure(records, delayed_port, extent.rounds, 1).line("20 ms of delay")
+            _say(measure(records, delayed_port, extent.rounds, 1).line("20 ms of delay"))
 
 
 def main() -> None:
@@ -273,8 +277,7 @@ def main() -> None:
         relay(*options.relay, DELAY)
     else:
         with tempfile.TemporaryDirectory(prefix="fleetpost-benchmark-") as directory:
-            for line in run(QUICK if options.quick else Extent(), Path(directory)):
-                print(line, flush=True)
+            run(QUICK if options.quick else Extent(), Path(directory))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ class NameServer:
         return question, reply.to_wire(max_size=65535)
 
     def _tsig_error(self, wire: bytes) -> tuple[dns.message.Message, bytes]:
-        name, error = self.tsig_error
+        name, error = self.tsig_error or ("", 0)
         reply = dns.message.Message(int.from_bytes(wire[:2], "big"))
         end = 12
         while wire[end]:
