@@ -58,6 +58,14 @@ def mailbox(**options: Any) -> Task:
     return {"fleetpost.mail.mailbox": options}
 
 
+def mail_domain_dkim(**options: Any) -> Task:
+    return {"fleetpost.mail.mail_domain_dkim": options}
+
+
+def mail_domain_dns(**options: Any) -> Task:
+    return {"fleetpost.mail.mail_domain_dns": options}
+
+
 class Running(NamedTuple):
     """A playbook that has been started."""
 

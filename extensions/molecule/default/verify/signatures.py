@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hosts import Host
 from lab import PEER, run_in, tsig_secret, wait_until
@@ -92,6 +92,12 @@ def update(host: Host, *lines: str) -> None:
     """Change the host's zone with nsupdate, such as "delete x.d12.test TXT"."""
     commands = ["server ns.test", f"zone {host.zone}", *(f"update {line}" for line in lines), "send", ""]
     run_in(PEER, "nsupdate", "-y", f"hmac-sha256:{host.tsig_name}:{tsig_secret(host.tsig_name)}", stdin="\n".join(commands))
+
+
+def provider(host: Host, **options: Any) -> dict[str, Any]:
+    """The option `provider` for the host's zone."""
+    key = {"tsig_name": host.tsig_name, "tsig_secret": tsig_secret(host.tsig_name)}
+    return {"type": "rfc2136", "server": "ns.test", **key, **options}
 
 
 def withdraw(host: Host, label: str) -> None:

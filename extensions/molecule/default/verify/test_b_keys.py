@@ -246,22 +246,20 @@ def test_mail_waits_for_a_key_that_is_lost_and_the_run_says_how_to_go_on(mail_ho
     _assert_leaves_signed(mail_host, *queued)
 
 
-@pytest.mark.parametrize("script", ['chown root:root "$1"', 'chmod 000 "$1"', 'chmod 644 "$1"'], ids=["owner", "closed", "open"])
+@pytest.mark.parametrize("script", ['chown root:root "$1"', 'chmod 644 "$1"'], ids=["closed", "open"])
 def test_a_run_repairs_the_rights_of_a_key(mail_host: Host, script: str) -> None:
-    publish(mail_host, mail_host.domain("old"), [mail_host.domain("old")])
     file = f"{mail_host.domain('old')}.private"
     before = private_key(mail_host, mail_host.domain("old"))
     with _damaged(mail_host, script):
-        queued = _queued(mail_host)
-        if "644" not in script:
-            _assert_waits(mail_host, *queued)
+        queued = _queued(mail_host) if "chown" in script else None
         info = run(mail_host, _INFO, _declared())
         problems = next(one["problems"] for one in info.results[0]["status"] if one["name"] == mail_host.domain("old"))
         assert problems and any(file in problem for problem in problems), problems
         assert info.results[1]["changed"]
         assert _rights(mail_host, file)[file] == "600 Debian-exim Debian-exim"
         assert private_key(mail_host, mail_host.domain("old")) == before
-        if "644" not in script:
+        if queued:
+            assert sink_messages_with(queued[0]) == [], "it left without a signature"
             _assert_leaves_signed(mail_host, *queued)
 
 

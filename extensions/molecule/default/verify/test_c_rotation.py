@@ -8,24 +8,20 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hosts import Host, once
 from lab import new_token, wait_for_sink, wait_until
 from sessions import smtp
-from signatures import KEYS, Judge, Verdict, add_text, frozen_second_server, publish, record_in_file, texts, update, withdraw
+from signatures import KEYS, Judge, Verdict, frozen_second_server, provider, texts, withdraw
 from test_8_modules import HASH
 
-from playbooks import Task, mail_domain, mail_domains, run
+from playbooks import Task, mail_domain, mail_domain_dkim, mail_domain_dns, mail_domains, run
 
 # TTLs of the lab are 2 s.
 TTL = 2
 RETIRE_AFTER = 5
 _STAGES = ("published", "retiring", "retired")
-
-
-def mail_domain_dkim(**options: Any) -> Task:
-    return {"fleetpost.mail.mail_domain_dkim": options}
 
 
 class Sender(threading.Thread):
@@ -83,29 +79,32 @@ class Step(NamedTuple):
 
 
 class Rotation(NamedTuple):
-    """The whole change: each run in order, every message that was sent and every verdict on it."""
+    """The whole change: each run in order, every message that was sent and every verdict on it; the records in the end."""
 
     steps: list[Step]
     subjects: list[str]
     failures: list[str]
     verdicts: list[Verdict]
     unchecked: list[str]
+    left: tuple[list[str], list[str]]
 
     def step(self, when: str) -> Step:
         return next(step for step in self.steps if step.when == when)
 
 
 class _Turner:
-    """Runs the module as a scheduler would, and keeps what it said."""
+    """Runs the modules as a scheduler would, and keeps what the one for DKIM said."""
 
     def __init__(self, host: Host, name: str) -> None:
         self.host = host
         self.name = name
         self.task = mail_domain_dkim(domain=name, rotate={"to": "next", "retire_after": f"{RETIRE_AFTER}s"})
+        self.dns = _dns(host, name)
         self.steps: list[Step] = []
 
-    def turn(self, when: str, *options: str) -> Step:
-        result = run(self.host, self.task, options=options).results[0]
+    def turn(self, when: str, *options: str, publishes: bool = True) -> Step:
+        tasks = [self.task, self.dns] if publishes else [self.task]
+        result = run(self.host, *tasks, options=options).results[0]
         script = 'grep -h "^$1:" /etc/exim4/domains; cd "$2" && ls | grep -F "$1."'
         line, *files = self.host.bash(script, self.name, KEYS).stdout.splitlines()
         step = Step(when, result["changed"], result["waiting"], line, files)
@@ -119,13 +118,19 @@ class _Turner:
             time.sleep(0.5)
 
 
+def _dns(host: Host, name: str) -> Task:
+    """Publishes what is missing, and withdraws the record of a key whose rotation is over."""
+    return mail_domain_dns(domain=[name], ttl=TTL, provider=provider(host), withdraw_dns=True)
+
+
 def _set_up(host: Host, name: str) -> None:
     """A domain that signs with the selector first, whose record is out."""
     if host.lines_about(name):  # of an earlier round of these tests
         _remove(host, name)
     box = {"name": "info", "password_hash": HASH}
-    run(host, mail_domains(domains=[{"name": name, "owner": "alice", "dkim": {"selector": "first"}, "mailboxes": [box]}]))
-    publish(host, name, [name])
+    domain = {"name": name, "owner": "alice", "dkim": {"selector": "first"}, "mailboxes": [box]}
+    run(host, mail_domains(domains=[domain]), _dns(host, name))
+    wait_until("the second name server", lambda: texts(f"first._domainkey.{name}", "ns2.test"))
 
 
 def _remove(host: Host, name: str) -> None:
@@ -142,28 +147,27 @@ def _rotation(host: Host) -> Rotation:
     sender.start()
     turner = _Turner(host, name)
     try:
-        unchecked = turner.turn("check mode", "--check").files
-        turner.turn("begin")
-        turner.turn("not published")
-        selector, record = record_in_file(host, f"{name}.next")
+        unchecked = turner.turn("check mode", "--check", publishes=False).files
+        turner.turn("begin", publishes=False)
+        turner.turn("not published", publishes=False)
         with frozen_second_server(host):
-            add_text(host, f"{selector}._domainkey.{name}", record, server="ns.test")
-            time.sleep(TTL + 1)
+            turner.turn("publish")
+            time.sleep(TTL)
             turner.turn("second name server frozen")
-        wait_until("the second name server", lambda: record in texts(f"{selector}._domainkey.{name}", "ns2.test"))
+        wait_until("the second name server", lambda: texts(f"next._domainkey.{name}", "ns2.test"))
         turner.turn("seen everywhere")
         turner.turn_until("retiring")
         turner.turn_until("retired")
-        update(host, f"delete first._domainkey.{name}")
         time.sleep(TTL)
-        turner.turn("record withdrawn")
+        turner.turn("over")
+        left = texts(f"first._domainkey.{name}"), texts(f"next._domainkey.{name}")
     finally:
         subjects = sender.stop()
     if subjects:
         wait_for_sink(subjects[-1])
     verdicts = judge.verdicts()
     _remove(host, name)
-    return Rotation(turner.steps, subjects, sender.failures, verdicts, unchecked)
+    return Rotation(turner.steps, subjects, sender.failures, verdicts, unchecked, left)
 
 
 def test_check_mode_makes_no_key_for_a_rotation(mail_host: Host) -> None:
@@ -210,6 +214,11 @@ def test_the_old_private_key_goes_when_the_rotation_is_over(mail_host: Host) -> 
     last = rotation.steps[-1]
     assert (last.stage, last.selector, last.changed, last.waiting) == ("retired", "next", False, [])
     assert f"{name}.private" not in last.files and f"{name}.next.private" in last.files
+
+
+def test_the_old_record_is_withdrawn_when_the_rotation_is_over(mail_host: Host) -> None:
+    old, new = _rotation(mail_host).left
+    assert old == [] and len(new) == 1
 
 
 def test_every_message_of_a_rotation_verifies_at_reception_and_again_a_ttl_later(mail_host: Host) -> None:

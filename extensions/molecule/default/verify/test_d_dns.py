@@ -12,26 +12,21 @@ from typing import Any, NamedTuple
 import pytest
 from hosts import Host, once
 from lab import PEER, run_in, tsig_secret
-from signatures import add_text, frozen_second_server, private_key, record_in_file, texts, update, withdraw
+from signatures import add_text, frozen_second_server, private_key, provider, record_in_file, texts, update, withdraw
 
-from playbooks import Run, Task, mail_domain, mail_domains, run, run_failing, start
+from playbooks import Run, Task, mail_domain, mail_domain_dns, mail_domains, run, run_failing, start
 
 # Nobody has this address.
 NOBODY = "198.51.100.250"
 FOREIGN = "site-verification=1234"
 
 
-def _provider(host: Host, **options: Any) -> dict[str, Any]:
-    key = {"tsig_name": host.tsig_name, "tsig_secret": tsig_secret(host.tsig_name)}
-    return {"type": "rfc2136", "server": "ns.test", **key, **options}
-
-
 def _dns(host: Host, *labels: str, **options: Any) -> Task:
-    return {"fleetpost.mail.mail_domain_dns": {"domains": [host.domain(label) for label in labels], "ttl": 2, **options}}
+    return mail_domain_dns(**{"domains": [host.domain(label) for label in labels], "ttl": 2, **options})
 
 
 def _publish(host: Host, *labels: str, **options: Any) -> Task:
-    return _dns(host, *labels, provider=_provider(host), **options)
+    return _dns(host, *labels, provider=provider(host), **options)
 
 
 def _zone(host: Host) -> set[str]:
@@ -174,7 +169,7 @@ def test_verified_tells_what_is_there_missing_different_or_out_of_reach(mail_hos
     )
     done, info = run(
         mail_host,
-        {"fleetpost.mail.mail_domain_dns": {"domains": [long, pair, dead], "state": "verified", "timeout": 10}},
+        mail_domain_dns(domains=[long, pair, dead], state="verified", timeout=10),
         {"fleetpost.mail.mail_domain_info": {"names": [long, pair, dead], "check_dns": True, "use": False, "dns_timeout": 10}},
     ).results
     run(mail_host, _publish(mail_host, "long", "pair", replace=["dmarc"]))
@@ -243,11 +238,11 @@ def _refused(host: Host) -> tuple[dict[str, dict[str, Any]], Run]:
     for refusal in REFUSALS.values():
         short = host.zone.partition(".")[0]
         domain = refusal.domain.format(short) or host.domain("plain")
-        provider = _provider(host, **refusal.options)
-        if "zone" in provider:
-            provider["zone"] = provider["zone"].format(short)
-        options = {"domains": [domain], "provider": provider, "timeout": 2}
-        tasks.append({"fleetpost.mail.mail_domain_dns": options, "ignore_errors": True})
+        given = provider(host, **refusal.options)
+        if "zone" in given:
+            given["zone"] = given["zone"].format(short)
+        options = {"domains": [domain], "provider": given, "timeout": 2}
+        tasks.append({**mail_domain_dns(**options), "ignore_errors": True})
     done = start(host, tasks, "-vvv").finish()
     return dict(zip(REFUSALS, done.results)), done
 
