@@ -49,19 +49,23 @@ def run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
     place = (parameters["root"], parameters["layout"], parameters["lock_timeout"])
     given = Given(options.mail_host, options.mail_host_addresses)
     view = read_view(*place, options.names, given, options.wishes.kinds)
-    _check(options, view)
+    unknown = _unknown(options, view)
+    _check(options, view, [] if check_mode else unknown)
     records = _records(options, view)
-    if options.state == "verified":
-        return _verified(options, view, records)
-    return _changed(options, view, records, check_mode)
+    outcome = _verified(options, view, records) if options.state == "verified" else _changed(options, view, records, check_mode)
+    # In check mode an earlier task may be about to make the domain.
+    return outcome._replace(warnings=(*outcome.warnings, *map(str, unknown)))
 
 
-def _check(options: Options, view: View) -> None:
-    errors = [
+def _unknown(options: Options, view: View) -> list[MailError]:
+    return [
         MailError(f"{name} is no mail domain of this host", f"domains[{index}]")
         for index, name in enumerate(options.names)
         if name not in view.domains
     ]
+
+
+def _check(options: Options, view: View, errors: list[MailError]) -> None:
     remedy = "Run mail_domains, which writes it"
     errors.extend(MailError(problem, name, remedy) for name, problems in view.problems.items() for problem in problems)
     errors.extend(

@@ -97,6 +97,12 @@ def test_only_the_domains_that_are_named(peopled):
     assert "domains[1]: gone.test is no mail domain of this host" in failure(peopled, domains=["example.org", "gone.test"])
 
 
+def test_in_check_mode_a_domain_that_an_earlier_task_would_make_is_a_warning(peopled):
+    outcome = run(peopled, True, domains=["example.org", "new.test"])
+    assert set(names(outcome)) == {"example.org"}
+    assert outcome.warnings == ("domains[1]: new.test is no mail domain of this host",)
+
+
 def test_a_host_without_domains_needs_no_records(host):
     assert run(host, records=["mx", "a"], mail_host_addresses=["192.0.2.1"]).result["dns_records"] == []
 

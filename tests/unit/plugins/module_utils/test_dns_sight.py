@@ -22,10 +22,10 @@ SHOWN = 's2._domainkey 120 IN TXT "k=rsa; " "p=QUJD"\n'
 def look():
     """What is seen of a zone whose resolver and server are on this machine."""
 
-    def see(text, wanted=WANTED, soa=SOA, seconds=5.0):
+    def see(text, wanted=None, soa=SOA, seconds=5.0):
         found = zone("example.com", text, soa)
         with NameServer(found, recursive=True) as resolver, NameServer(found) as server:
-            return dkim_sights(wanted, [resolver.address], seconds, port=server.port)
+            return dkim_sights(wanted or WANTED, [resolver.address], seconds, port=server.port)
 
     return see
 
