@@ -29,10 +29,12 @@ def check_dns(
     resolvers = resolvers_of(options["resolvers"], errors)
     if errors:
         raise MailErrors(errors)
-    mail_host = read_mail_host(tree, layout, Given(), DEFAULT_KINDS)
-    wishes = Wishes()
     found: dict[str, tuple[list[dict[str, Any]], list[str]]] = {name: ([], []) for name in names}
     domains = [host.domains[name] for name in found if not host.domains[name].removal]
+    if not domains:
+        return found
+    mail_host = read_mail_host(tree, layout, Given(), DEFAULT_KINDS)
+    wishes = Wishes()
     records = [record for domain in domains for record in records_of(domain, mail_host, host.keys, wishes)]
     for entry in _dns_verify.verify(records, mx_values(mail_host, wishes), resolvers, options["dns_timeout"]):
         entries, problems = found[entry["domain"]]

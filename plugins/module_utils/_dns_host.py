@@ -47,7 +47,8 @@ def read_view(root: str, layout_name: str, lock_timeout: float, names: Collectio
         host = _observe.read_host(_observe.read_tables(tree, layout), layout)
         chosen = {name: domain for name, domain in sorted(host.domains.items()) if (name in names if names else domain.removal is None)}
         keys, problems = read_records(tree, layout, chosen.values()) if "dkim" in kinds else ({}, {})
-        mail_host = read_mail_host(tree, layout, given, kinds)
+        # A host without domains may have no server yet.
+        mail_host = read_mail_host(tree, layout, given, kinds) if chosen else MailHost("")
     return View(chosen, mail_host, keys, problems)
 
 

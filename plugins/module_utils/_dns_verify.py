@@ -31,6 +31,8 @@ def verify(records: Sequence[Record], mx: Sequence[str], resolvers: Sequence[str
 
     mx: the MX values of the mail host, which an SPF record may lean on. seconds: for everything.
     """
+    if not records:
+        return []
     questions = [Question(record.name, record.type) for record in records]
     answers: Mapping[Question, Sequence[Answer]]
     if resolvers:

@@ -36,7 +36,7 @@ class Response(NamedTuple):
     """What a reply says about one question.
 
     rcode: as a number. values: in canonical text, of the record set at the end of a chain of CNAME records. ttl: the longest of
-    the chain. alias: where a CNAME leads that the reply does not follow. names: whether the name itself is a CNAME.
+    the chain. alias: where a CNAME leads that the reply does not follow. is_alias: whether the name itself is a CNAME.
     """
 
     rcode: int

@@ -105,6 +105,9 @@ def test_in_check_mode_a_domain_that_an_earlier_task_would_make_is_a_warning(peo
 
 def test_a_host_without_domains_needs_no_records(host):
     assert run(host, records=["mx", "a"], mail_host_addresses=["192.0.2.1"]).result["dns_records"] == []
+    host.path(host.layout.exim_conf).unlink()
+    assert run(host, state="verified").result["verification"] == []
+    assert info(host) == []
 
 
 def test_a_rotation_has_both_keys_in_the_dns(peopled):
