@@ -300,7 +300,7 @@ class _Signer:
         there = found.key if found else None
         asked = self._asked(kind, there)
         if there is None and (is_there or (found and found.is_there)):
-            return self._replacement(asked, key, lambda: self._fail_lost(key, found.problem if found else "is not there", is_there))
+            return self._replacement(asked, key, lambda: self._fail_lost(key, found.problem if found else "is not there"))
         if there is None:
             if self.declared.regenerate == "fail" and not asked.public_key:
                 self.fail(
@@ -342,11 +342,11 @@ class _Signer:
         self.to_make[key.file] = WantedKey(asked, self.declared.private_key, self.declared.where)
         return asked
 
-    def _fail_lost(self, key: DkimKey, problem: str, is_there: bool = True) -> None:
+    def _fail_lost(self, key: DkimKey, problem: str) -> None:
         message = f"the key of {self.domain} for selector {key.selector}, ssl/{key.file}.private, {problem}"
         remedy = "Put it back, or give it with private_key; or have a new one made with regenerate: always, and publish that"
-        waits = "Mail of the domain waits until it is back. "
-        self.fail(message, "selector", f"{waits if is_there else ''}{remedy}")
+        waits = "Mail of the domain waits until it is back. " if self.there and key in self.there.keys else ""
+        self.fail(message, "selector", f"{waits}{remedy}")
 
     def _fail_other(self, selector: str, what: str) -> None:
         self.fail(

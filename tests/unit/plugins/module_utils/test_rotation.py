@@ -139,10 +139,23 @@ def test_nobody_may_make_the_new_key():
     assert errors_of(signing(), **TO, regenerate="fail")[0][0] == "regenerate"
 
 
+def test_no_rotation_begins_from_a_lost_key():
+    world = signing()
+    world.keys[NAME] = LOST
+    ((_where, message),) = errors_of(world, **TO)
+    assert f"ssl/{NAME}.private" in message
+
+
+@pytest.mark.parametrize("options", [TO, {}, {"selector": "s2"}])
+def test_what_is_to_be_looked_for_is_known(options):
+    desired = started().run(**options)
+    assert desired.looks == (NAME,)
+    assert set(desired.host.keys) == {NAME, NEW.file}
+
+
 def test_it_waits_while_nobody_has_looked():
     world = started()
     desired = world.run(**TO)
-    assert desired.looks == (NAME,)
     assert waiting(desired) == ("published", "", "the TXT of s2._domainkey.example.com was not looked for")
 
 
@@ -219,8 +232,10 @@ def test_the_next_key_is_not_replaced_in_silence():
 def test_no_key_that_is_lost_is_switched_to_or_from(file):
     world = started()
     world.keys[file], world.dns = LOST, SEEN
-    ((where, message),) = errors_of(world, **TO)
-    assert (where, f"ssl/{file}.private" in message) == ("selector", True)
+    for options in (TO, {}):
+        ((where, message),) = errors_of(world, **options)
+        assert (where, f"ssl/{file}.private" in message) == ("selector", True)
+        assert ("Mail of the domain waits" in message) == (file == NAME)
 
 
 @pytest.mark.parametrize("options", [{}, {"selector": "dkim"}, {"selector": "s2"}])

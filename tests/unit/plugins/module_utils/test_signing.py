@@ -10,6 +10,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Dkim, DkimKey, FoundKey, PublicKey
+from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.ready_keys import pem, public
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.signing_world import (
     ED25519,
@@ -268,6 +269,14 @@ def test_a_lost_key_comes_back_with_the_private_key():
     assert world.merged(private_key=pem("rsa1024")).to_make == {}
 
 
+def test_one_private_key_does_not_stand_for_two_keys():
+    ((_where, message),) = errors_of(signing_twice(), private_key=pem("rsa1024"))
+    assert "has an RSA and an Ed25519 key" in message
+    world = signing_twice()
+    world.run(private_key=pem("rsa1024"), regenerate="always")
+    assert (world.dkim(), world.keys) == (active(), {NAME: found(public("rsa1024"))})
+
+
 def test_one_lost_key_of_two_is_told_and_the_other_stays_when_it_is_made_anew():
     world = World({NAME: both()}, {NAME: found(RSA), SECOND: LOST})
     ((_where, message),) = errors_of(world)
@@ -281,6 +290,20 @@ def test_a_run_that_does_not_speak_of_a_lost_key_warns():
     declaration = declaration_of_domain({"state": "present", "name": NAME})
     (warning,) = merge(world.host, declaration, FACTS._replace(keys={NAME: LOST}), {}).warnings
     assert warning == f"{NAME} cannot sign, so its mail waits: ssl/{NAME}.private {LOST.problem}"
+
+
+@pytest.mark.parametrize(
+    ("dkim", "words"),
+    [
+        (None, ""),
+        (active(), "dkim"),
+        (both("s1"), "s1 and s1-ed25519"),
+        (Dkim((DkimKey("a", "a"),), "published", (DkimKey("b", "b"),)), "a (b published)"),
+        (both("b")._replace(stage="retiring", other=both("a").keys, until="X"), "b and b-ed25519 (a and a-ed25519 retiring until X)"),
+    ],
+)
+def test_the_keys_of_a_domain_in_words(dkim, words):
+    assert shown_signing(dkim) == words
 
 
 # files of several domains
