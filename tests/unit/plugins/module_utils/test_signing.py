@@ -188,6 +188,10 @@ def test_another_key_under_the_same_selector_fails_with_the_way_out(options, has
     assert errors_of(signing(), **options, regenerate="fail") == [(where, message)]
 
 
+def test_an_ed25519_key_is_not_replaced_either():
+    assert "selector dkim of example.com has an Ed25519 key" in errors_of(signing(ED25519), key_type="rsa")[0][1]
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
