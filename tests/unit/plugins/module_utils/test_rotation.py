@@ -361,6 +361,11 @@ def test_a_rotation_that_is_over_may_stay_in_the_playbook():
     assert world.merged(**TO).waiting == ()
 
 
+@pytest.mark.parametrize("world", [started, switched, retired])
+def test_nothing_said_means_the_selector_in_use(world):
+    assert_stays(world())
+
+
 def test_the_selector_that_was_left_can_be_used_after_the_next_one():
     world = retired()
     assert errors_of(world, rotate={"to": "dkim"})[0][0] == "rotate.to"
