@@ -261,7 +261,7 @@ class _Signer:
         """The keys of a selector as they are declared; `there` is what it has now."""
         kinds = self._kinds(there)
         if there and len(there) != len(kinds) and self.declared.regenerate != "always":
-            self._fail_other(selector, "one key" if len(there) == 1 else "an RSA and an Ed25519 key")
+            self._fail_other(selector, "one key" if len(there) == 1 else "an RSA and an Ed25519 key", "key_type")
             return there
         keys = (*there, *(self._new_key(selector, index) for index in range(len(there), len(kinds))))[: len(kinds)]
         for key, kind in zip(keys, kinds):
@@ -308,9 +308,11 @@ class _Signer:
                 )
             return self._made(key, asked)
         if (there.key_type, there.key_length) != (asked.key_type, asked.key_length):
-            return self._replacement(asked, key, lambda: self._fail_other(key.selector, _described(there)))
+            option = "key_length" if there.key_type == asked.key_type else "key_type"
+            option = "private_key" if self.declared.private_key else option
+            return self._replacement(asked, key, lambda: self._fail_other(key.selector, _described(there), option))
         if asked.public_key not in ("", there.public_key):
-            return self._replacement(asked, key, lambda: self._fail_other(key.selector, "another private key"))
+            return self._replacement(asked, key, lambda: self._fail_other(key.selector, "another private key", "private_key"))
         return there._replace(service_type=asked.service_type)
 
     def _asked(self, kind: str, there: PublicKey | None) -> PublicKey:
@@ -344,14 +346,17 @@ class _Signer:
 
     def _fail_lost(self, key: DkimKey, problem: str) -> None:
         message = f"the key of {self.domain} for selector {key.selector}, ssl/{key.file}.private, {problem}"
-        remedy = "Put it back, or give it with private_key; or have a new one made with regenerate: always, and publish that"
-        waits = "Mail of the domain waits until it is back. " if self.there and key in self.there.keys else ""
-        self.fail(message, "selector", f"{waits}{remedy}")
+        signs = self.there is not None and key in self.there.keys
+        waits = "Mail of the domain waits until it is back. " if signs else ""
+        # The option holds one key, so it cannot stand for one of a pair.
+        is_pair = self.there is not None and any(key in keys and len(keys) > 1 for keys in (self.there.keys, self.there.other))
+        given = "" if is_pair else ", or give it with private_key"
+        self.fail(message, "selector", f"{waits}Put it back{given}; or have a new one made with regenerate: always, and publish that")
 
-    def _fail_other(self, selector: str, what: str) -> None:
+    def _fail_other(self, selector: str, what: str, option: str) -> None:
         self.fail(
             f"selector {selector} of {self.domain} has {what}, and replacing it would break the mail that is under way",
-            "selector",
+            option,
             "Change to a new selector without an outage with rotate: {to: NEW}, or replace it at once with regenerate: always",
         )
 

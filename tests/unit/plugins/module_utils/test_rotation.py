@@ -224,7 +224,7 @@ def test_a_second_key_under_way_is_published_as_well():
 
 def test_the_next_key_is_not_replaced_in_silence():
     ((where, message),) = errors_of(started(), **TO, key_length=1024)
-    assert where == "selector"
+    assert where == "key_length"
     assert "selector s2 of example.com has an RSA key of 2048 bits" in message
 
 
