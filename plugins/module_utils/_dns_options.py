@@ -14,7 +14,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_changes import
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import Server, server_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import Wishes
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_update import Provider, tsig_key
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import LibraryError, MailError, MailErrors
 
 T = TypeVar("T")
 
@@ -136,6 +136,8 @@ def _provider(reader: _Reader, given: Mapping[str, Any] | None) -> Provider | No
     if given["tsig_name"] and given["tsig_secret"]:
         try:
             key = tsig_key(given["tsig_name"], given["tsig_secret"], given["tsig_algorithm"])
+        except LibraryError:
+            raise
         except MailError as error:
             reader.errors.append(error)
     return Provider(server._replace(port=given["port"]), zone, key) if server else None

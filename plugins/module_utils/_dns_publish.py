@@ -123,7 +123,8 @@ class _Primary:
         outside = sorted({name for name, _type in keys if given and not f".{name}".endswith(f".{given}")})
         if outside:
             remedy = "Name no zone, so that each is found by its SOA record, or fewer domains"
-            raise MailErrors(MailError(f"{name} is not in the zone {given}", "provider.zone", remedy) for name in outside)
+            others = f", nor are {len(outside) - 1} other names" if len(outside) > 1 else ""
+            raise MailError(f"{outside[0]} is not in the zone {given}{others}", "provider.zone", remedy)
         reading = _Reading({}, {}, {})
         errors = []
         for key, message in zip(keys, self._ask(keys)):

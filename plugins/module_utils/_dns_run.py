@@ -31,7 +31,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import
     retired_records,
     zone_file,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import LibraryError, MailError, MailErrors
 
 
 class DnsOutcome(NamedTuple):
@@ -45,6 +45,17 @@ class DnsOutcome(NamedTuple):
 
 def run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
     """Does what a task of mail_domain_dns asks for. Raises MailError."""
+    try:
+        return _run_dns(parameters, check_mode)
+    except LibraryError as error:
+        if not check_mode:
+            raise
+        nothing: dict[str, Any] = {"changed": False, "dns_records": [], "zone_file": "", "changes": [], "diff": []}
+        told = {"verification": [], "all_ok": False} if parameters["state"] == "verified" else {}
+        return DnsOutcome({**nothing, **told}, (str(error),))
+
+
+def _run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
     options = options_of(parameters)
     place = (parameters["root"], parameters["layout"], parameters["lock_timeout"])
     given = Given(options.mail_host, options.mail_host_addresses)

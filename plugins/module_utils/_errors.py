@@ -31,6 +31,10 @@ class BusyError(MailError):
     """Another run is at this very work and will finish it."""
 
 
+class LibraryError(MailError):
+    """A Python library is not on the host; in check mode a role may be about to install it."""
+
+
 class MailErrors(MailError):
     """Everything that is wrong with one run, so that a user mends it in one go.
 

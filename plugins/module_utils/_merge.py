@@ -231,7 +231,7 @@ class _Merger:
             self.looks.append(base.name)
         if signing.waiting:
             self.waiting.append(signing.waiting)
-        if declared.key_length == _LONG_KEY:
+        if any(key.key_length >= _LONG_KEY for key in signing.keys.values()):
             where = f"{declared.where}key_length"
             self.warnings.append(
                 f"{where}: the TXT of a key of {_LONG_KEY} bits does not fit one UDP packet everywhere, and some receivers cannot verify it"

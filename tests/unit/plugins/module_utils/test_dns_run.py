@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 
 import pytest
@@ -262,3 +263,11 @@ def test_an_inventory_may_ask_resolvers(peopled):
     with NameServer(zone("example.org", "@ 5 IN MX 10 mx1.fleet.test.\n"), recursive=True) as resolver:
         _com, org = info(peopled, resolvers=[resolver.address])
     assert [entry["status"] for entry in org["dns"]] == ["ok", "missing"]
+
+
+def test_in_check_mode_a_missing_library_is_a_warning_because_a_role_is_about_to_install_it(peopled, servers, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dns.tsig", None)
+    outcome = run(peopled, True, provider=provider(servers))
+    assert outcome.result["changed"] is False
+    assert "python3-dnspython" in outcome.warnings[0]
+    assert "python3-dnspython" in failure(peopled, provider=provider(servers))
