@@ -21,6 +21,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAU
 _PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)-----END (?(1)RSA )PRIVATE KEY-----\Z")
 _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_OWNER = re.compile(r"([A-Za-z0-9.-]{1,200})\._domainkey[.\s]")
 _SPACE = re.compile(r"\s+")
 
 _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
@@ -88,6 +89,12 @@ def zone_text(selector: str, domain: str, key: PublicKey) -> str:
 def record_in_zone_text(text: str) -> str:
     """The record in a file ``DOMAIN.txt``; empty when there is none."""
     return _ESCAPED.sub(r"\1", "".join(_STRING.findall(text)))
+
+
+def selector_in_zone_text(text: str) -> str:
+    """The selector that a file ``DOMAIN.txt`` is about; empty when it names none."""
+    found = _OWNER.match(text)
+    return found.group(1).lower() if found else ""
 
 
 def public_key_of(private_key: bytes, service_type: str = DEFAULT_SERVICE_TYPE) -> PublicKey:

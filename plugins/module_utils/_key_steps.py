@@ -58,7 +58,7 @@ def _writes(
     if is_new:
         content = made.private_key if made else None
         yield WriteKey(domain, layout.private_key(key.file), content, private, True, f"private key, {described(wanted)}")
-    if is_new or wanted != found.key or not found.text_fits:
+    if is_new or wanted != found.key or not found.text_fits or found.selector not in ("", key.selector):
         content = zone_text(key.selector, domain, wanted) if wanted.public_key else None
         shown = f"TXT record of {key.selector}._domainkey.{domain}, {described(wanted)}, service type {wanted.service_type}"
         yield WriteKey(domain, layout.key_record(key.file), content, _RECORD_OWNERSHIP, False, shown)

@@ -165,12 +165,12 @@ class _Merger:
 
     def take_domain(self, declared: DeclaredDomain) -> None:
         current = self.there.domains.get(declared.name)
+        if self.declaration.existing_only and (current is None or current.removal):
+            self._miss(declared.name)
+            return
         if current and current.removal:
             self._revive_addresses(declared.name)
         base = revived_domain(current) if current else Domain(declared.name)
-        if current is None and self.declaration.existing_only:
-            self._miss(declared.name)
-            return
         merged = self._merged_domain(base, declared)
         self.domains[declared.name] = base if merged == base and current is not None else merged
         self.where[declared.name] = declared.where

@@ -267,6 +267,7 @@ class FoundKey(NamedTuple):
 
     key: what they are; None when the private key is not there or cannot be used, and `problem` says which. ownership: of the
     private key. text_ownership: of the record's file, None when it is not there. text_fits: whether its record is that of the key.
+    selector: the one that the record's file names, empty when it names none.
     """
 
     key: PublicKey | None
@@ -274,6 +275,7 @@ class FoundKey(NamedTuple):
     ownership: Ownership | None = None
     text_ownership: Ownership | None = None
     text_fits: bool = False
+    selector: str = ""
 
     @property
     def is_there(self) -> bool:

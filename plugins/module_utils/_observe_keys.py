@@ -14,6 +14,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import (
     public_key_of,
     record_in_zone_text,
     same_key,
+    selector_in_zone_text,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
@@ -40,17 +41,19 @@ def read_keys(tree: Tree, layout: Layout, files: Iterable[str]) -> dict[str, Fou
 def _key_at(directory: int, file: str) -> FoundKey:
     private, ownership = _content(directory, f"{file}.private")
     text, text_ownership = _content(directory, f"{file}.txt")
-    record = key_of_record(record_in_zone_text(text.decode("utf-8", "replace"))) if text else None
+    zone_text = text.decode("utf-8", "replace")
+    selector = selector_in_zone_text(zone_text)
     if ownership is None:
-        return _unreadable(directory, f"{file}.private")._replace(text_ownership=text_ownership)
+        return _unreadable(directory, f"{file}.private")._replace(text_ownership=text_ownership, selector=selector)
     try:
         key = public_key_of(private)
     except ValueError as error:
-        return FoundKey(None, f"cannot be used: {error}", ownership, text_ownership)
+        return FoundKey(None, f"cannot be used: {error}", ownership, text_ownership, selector=selector)
+    record = key_of_record(record_in_zone_text(zone_text)) if text else None
     if record is None:
-        return FoundKey(key, "", ownership, text_ownership)
+        return FoundKey(key, "", ownership, text_ownership, selector=selector)
     fits = same_key(record, key)
-    return FoundKey(PublicKey(*key[:2], record.service_type, key.public_key), "", ownership, text_ownership, fits)
+    return FoundKey(PublicKey(*key[:2], record.service_type, key.public_key), "", ownership, text_ownership, fits, selector)
 
 
 def _unreadable(directory: int, name: str) -> FoundKey:

@@ -145,7 +145,11 @@ def _prepare(desired: Desired, prepared: Prepared, request: Request) -> Prepared
     wanted = {name: _records_ahead(desired.host, name) for name in desired.looks}
     if not wanted:
         return prepared._replace(keys=keys)
-    sights = dkim_sights(wanted, request.resolvers or system_resolvers(), request.dns_timeout)
+    try:
+        sights = dkim_sights(wanted, request.resolvers or system_resolvers(), request.dns_timeout)
+    except MailError as error:
+        # Rotations wait for a DNS that cannot be asked; all else does not.
+        sights = dict.fromkeys(wanted, Sight(False, 0, str(error)))
     return Prepared(prepared.hashes, keys, {**prepared.sights, **sights})
 
 

@@ -93,7 +93,7 @@ def files_to_look_at(current: Domain | None, declared: DeclaredDomain) -> Iterat
     if current is None or current.dkim is None or selector not in _selectors(current.dkim):
         yield declared.name
         yield f"{declared.name}.{selector}"
-        yield f"{declared.name}.{selector}{_SECOND_KEY}"
+    yield f"{declared.name}.{selector}{_SECOND_KEY}"
 
 
 def _wanted_selector(dkim: Dkim | None, declared: DeclaredDkim) -> str:
@@ -194,10 +194,12 @@ class _Signer:
             self.fail(f"{self.domain} is on its way to {other}", "rotate.to", f"Let it finish, or give it up with rotate: {{to: {active}}}")
             return there
         self._keep(there.keys)
-        if there.stage == "retiring" and moment_text(self.facts.now) < there.until:
+        if there.stage == "retiring":
             self._keep_what_is_there(there.other)
-            self._wait(there, f"the rotation to {wanted} begins when {there.other[0].selector} is retired")
-            return there
+            moved = self._moved_on(there)
+            begins = "in the next run" if moved.stage == "retired" else f"when {there.other[0].selector} is retired"
+            self._wait(moved, f"the rotation to {wanted} begins {begins}")
+            return moved
         return self._moved_on(Dkim(there.keys, "published", self._keys(wanted, ())))
 
     def _moved_on(self, dkim: Dkim) -> Dkim:
@@ -259,7 +261,7 @@ class _Signer:
 
     def _keys(self, selector: str, there: tuple[DkimKey, ...]) -> tuple[DkimKey, ...]:
         """The keys of a selector as they are declared; `there` is what it has now."""
-        kinds = self._kinds(there)
+        kinds = self._kinds(selector, there)
         if there and len(there) != len(kinds) and self.declared.regenerate != "always":
             self._fail_other(selector, "one key" if len(there) == 1 else "an RSA and an Ed25519 key", "key_type")
             return there
@@ -268,19 +270,39 @@ class _Signer:
             self.keys[key.file] = self._key(key, kind, is_there=key in there)
         return keys
 
-    def _kinds(self, there: tuple[DkimKey, ...]) -> tuple[str, ...]:
+    def _kinds(self, selector: str, there: tuple[DkimKey, ...]) -> tuple[str, ...]:
         if self.declared.private_key:
             return (public_key_of(self.declared.private_key.encode()).key_type,)
         if self.declared.key_type:
             return _KINDS[self.declared.key_type]
-        like = there or (self.there.keys if self.there else self._standing())
+        like = there or (self.there.keys if self.there else self._standing(selector))
         found = [self.facts.keys.get(key.file) for key in like]
         kinds = tuple(one.key.key_type for one in found if one and one.key)
         return kinds if kinds and len(kinds) == len(like) else ("rsa", "ed25519")[: max(1, len(like))]
 
-    def _standing(self) -> tuple[DkimKey, ...]:
+    def _standing(self, selector: str) -> tuple[DkimKey, ...]:
         """What may stand there for a domain that does not sign yet, and is taken over as it is."""
-        return (DkimKey("", self.domain),) if self.files.get(self.domain, self.domain) == self.domain else ()
+        file = self._first_files(selector)[0]
+        return (DkimKey(selector, file),) if self.files.get(file, self.domain) == self.domain else ()
+
+    def _first_files(self, selector: str) -> tuple[str, ...]:
+        """Where the first key of a domain may be, the best place first: a key that stands there belongs to its selector."""
+        own = self.facts.keys.get(f"{self.domain}.{selector}")
+        is_elsewhere = self._others_selector(selector) or (own and own.is_there)
+        return (f"{self.domain}.{selector}",) if is_elsewhere else (self.domain, f"{self.domain}.{selector}")
+
+    def _others_selector(self, selector: str) -> str:
+        """The other selector that the files ``DOMAIN`` belong to, empty when there is none."""
+        plain = self.facts.keys.get(self.domain)
+        return plain.selector if plain and plain.selector != selector else ""
+
+    def _check_standing(self, selector: str) -> None:
+        """A domain that has left a key here is not to sign with another one by accident."""
+        plain, own = self.facts.keys.get(self.domain), self.facts.keys.get(f"{self.domain}.{selector}")
+        other = self._others_selector(selector)
+        if other and plain and plain.ownership and not (own and own.is_there):
+            remedy = f"Go on with it by selector: {other}, or move both files away"
+            self.fail(f"ssl/{self.domain}.private is the key of selector {other}", "selector", remedy)
 
     def _new_key(self, selector: str, index: int) -> DkimKey:
         """A key with files that no other key has: ``DOMAIN``, if that is free, else ``DOMAIN.SELECTOR``."""
@@ -288,7 +310,9 @@ class _Signer:
         option = "rotate.to" if self.declared.rotate_to else "selector"
         if len(name) > _LONGEST_SELECTOR:
             self.fail(f"{name} is longer than {_LONGEST_SELECTOR} characters, as a label of a name may be", option, _CHOOSE)
-        for file in (f"{self.domain}.{name}",) if index or self.there else (self.domain, f"{self.domain}.{name}"):
+        if not index and not self.there:
+            self._check_standing(selector)
+        for file in (f"{self.domain}.{name}",) if index or self.there else self._first_files(selector):
             if self.files.get(file, self.domain) == self.domain:
                 self.files[file] = self.domain
                 return DkimKey(name, file)

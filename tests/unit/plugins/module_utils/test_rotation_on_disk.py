@@ -132,8 +132,8 @@ def test_a_host_without_a_resolver_makes_keys_all_the_same_and_waits_for_nothing
     outside.has_resolver = False
     host.domains({"name": NAME, "dkim": {"key_type": "ed25519"}})
     assert host.dkim(NAME, **TO).waiting
-    with pytest.raises(MailError, match="no resolver"):
-        host.dkim(NAME, **TO)
+    (waiting,) = host.dkim(NAME, **TO).waiting
+    assert "no resolver" in waiting.reason
 
 
 def test_one_run_asks_for_all_domains_at_once(host, outside):

@@ -357,3 +357,26 @@ def test_merging_twice_is_merging_once(kind):
     world.run()
     desired = world.run()
     assert desired.host.domains == world.host.domains
+
+
+# keys that an earlier life of the domain has left
+
+
+def test_a_domain_that_comes_back_after_a_rotation_signs_with_the_key_that_is_published():
+    left = {NAME: found(RSA)._replace(selector="dkim"), f"{NAME}.s2": found(ED25519)._replace(selector="s2")}
+    desired = World({NAME: None}, left).merged(selector="s2")
+    assert desired.host.domains[NAME].dkim == Dkim((DkimKey("s2", f"{NAME}.s2"),))
+    assert (desired.host.keys, desired.to_make) == ({f"{NAME}.s2": ED25519}, {})
+
+
+def test_a_record_that_was_left_without_its_key_is_in_nobodys_way():
+    left = {NAME: FoundKey(None, "is not there", text_ownership=RECORD, selector="dkim")}
+    assert World({NAME: None}, left).merged(selector="s3").host.domains[NAME].dkim == Dkim((DkimKey("s3", f"{NAME}.s3"),))
+
+
+def test_a_key_that_stands_there_never_signs_under_another_selector():
+    world = World({NAME: None}, {NAME: found(RSA)._replace(selector="mail")})
+    ((where, message),) = errors_of(world)
+    assert where == "selector"
+    assert "selector: mail" in message
+    assert world.merged(selector="mail").to_make == {}
