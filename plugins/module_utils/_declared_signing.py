@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dmarc, _names
-from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import public_key_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import canonical_pem, public_key_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAULT_RETIRE_AFTER, KEY_LENGTHS, DeclaredDkim
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import duration
@@ -63,7 +63,7 @@ def _private_key(text: str) -> str:
     key = public_key_of(text.encode("utf-8", "replace"))
     if key.key_type == "rsa" and not KEY_LENGTHS[0] <= key.key_length <= KEY_LENGTHS[-1]:
         raise ValueError(f"an RSA key of {key.key_length} bits: receivers verify 1024 to 4096 (RFC 8301)")
-    return text.strip() + "\n"
+    return canonical_pem(text.encode())
 
 
 def _service_type(text: str) -> str:

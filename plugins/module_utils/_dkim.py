@@ -22,6 +22,7 @@ _PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)----
 _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _OWNER = re.compile(r"([A-Za-z0-9.-]{1,200})\._domainkey[.\s]")
+_NO_PEM = "this is no private key in PEM form (PKCS #1 or PKCS #8 without a passphrase)"
 _SPACE = re.compile(r"\s+")
 
 _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
@@ -59,6 +60,25 @@ def tags(record: str) -> dict[str, str]:
     """The tags of a tag-list (RFC 6376 section 3.2)."""
     parts = (part.partition("=") for part in record.split(";"))
     return {name.strip(): value.strip() for name, _equals, value in parts if name.strip()}
+
+
+def is_for_mail(record: str) -> bool:
+    """Whether receivers of mail use the key of a record for rsa-sha256 and ed25519-sha256 (RFC 6376 section 3.6.1, ``s=`` and ``h=``)."""
+    found = tags(record)
+    services = {one.strip() for one in found.get("s", "*").split(":")}
+    hashes = {one.strip() for one in found.get("h", "sha256").split(":")}
+    return bool(services & {"*", "email"}) and "sha256" in hashes
+
+
+def canonical_pem(private_key: bytes) -> str:
+    """The same private key in lines of 64 characters, which every library reads. Raises ValueError for what is no PEM."""
+    found = _PEM.match(private_key.strip())
+    if not found:
+        raise ValueError(_NO_PEM)
+    name = "RSA PRIVATE KEY" if found.group(1) else "PRIVATE KEY"
+    text = _SPACE.sub("", found.group(2).decode())
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return "\n".join([f"-----BEGIN {name}-----", *lines, f"-----END {name}-----", ""])
 
 
 def _length(key_type: str, public_key: str) -> int:
@@ -104,7 +124,7 @@ def public_key_of(private_key: bytes, service_type: str = DEFAULT_SERVICE_TYPE) 
     """
     found = _PEM.match(private_key.strip())
     if not found:
-        raise ValueError("this is no private key in PEM form (PKCS #1 or PKCS #8 without a passphrase)")
+        raise ValueError(_NO_PEM)
     try:
         der = binascii.a2b_base64(found.group(2))
         if found.group(1):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_verdicts impor
     verdict,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+
+# v=spf1, the host, and what is said of all others.
+_SPF_TERMS = 3
 
 Key = tuple[str, str]
 """Name without its final dot, and type."""
@@ -69,17 +73,39 @@ class Planned(NamedTuple):
 def plan_publication(
     records: Iterable[Record], present: Mapping[Key, RecordSet], zones: Mapping[str, str], mx: Sequence[str], terms: Terms
 ) -> Planned:
-    """The changes that make all records present. present: what was read. zones: name -> zone. mx: of the mail host."""
+    """The changes that make all records present. present: what was read. zones: name -> zone. mx: of the mail host.
+
+    What is in the way of one record keeps back all records of its domain, and those of no other.
+    """
+    by_domain: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_domain[record.domain].append(record)
+    wanted: dict[Key, RecordSet] = {}
+    errors: list[MailError] = []
+    for group in by_domain.values():
+        of_domain, found = _wanted_of_domain(group, {**present, **wanted} if wanted.keys() & _keys(group) else present, mx, terms)
+        errors.extend(found)
+        if not found:
+            wanted.update(of_domain)
+    return Planned(_changes(wanted, present, zones), tuple(errors))
+
+
+def _keys(records: Iterable[Record]) -> set[Key]:
+    return {(record.name, record.type) for record in records}
+
+
+def _wanted_of_domain(
+    records: Iterable[Record], present: Mapping[Key, RecordSet], mx: Sequence[str], terms: Terms
+) -> tuple[dict[Key, RecordSet], list[MailError]]:
     wanted: dict[Key, RecordSet] = {}
     errors = []
     for record in records:
         key = (record.name, record.type)
-        before = wanted.get(key, present.get(key, RecordSet()))
         try:
-            wanted[key] = _with(record, before, mx, terms)
+            wanted[key] = _with(record, wanted.get(key, present.get(key, RecordSet())), mx, terms)
         except MailError as error:
             errors.append(error)
-    return Planned(_changes(wanted, present, zones), tuple(errors))
+    return wanted, errors
 
 
 def plan_withdrawal(records: Iterable[Record], present: Mapping[Key, RecordSet], zones: Mapping[str, str]) -> Planned:
@@ -121,7 +147,7 @@ def _with(record: Record, before: RecordSet, mx: Sequence[str], terms: Terms) ->
     ttl = _ttl(record, before, terms)
     if judged.status == OK:
         return before._replace(ttl=ttl)
-    rivals = _rivals(record, before.values)
+    rivals = tuple(value for value in _rivals(record, before.values) if not _was_ours(record, value, mx))
     if rivals and record.kind not in terms.replace:
         raise MailError(f"another {record.kind} record is there: {' | '.join(rivals)}", where, _advice(record, rivals, mx))
     gone = of_kind(record.kind, before.values) if record.kind != "tlsa" else ()
@@ -147,6 +173,13 @@ def _rivals(record: Record, values: Sequence[str]) -> tuple[str, ...]:
     # The same host with another preference, weight or port, or some of our addresses, is ours.
     targets = {value.rpartition(" ")[2] for value in record.values}
     return tuple(value for value in found if value.lower().rpartition(" ")[2] not in targets)
+
+
+def _was_ours(record: Record, value: str, mx: Sequence[str]) -> bool:
+    """Whether a rival is the SPF record that we publish for a domain without sending addresses of its own."""
+    hosts = {f"a:{one.partition(' ')[2].rstrip('.')}" for one in mx}
+    terms = value.lower().split()
+    return record.kind == "spf" and len(terms) == _SPF_TERMS and terms[1] in hosts and terms[2].lstrip("~?-") == "all"
 
 
 def _advice(record: Record, rivals: Sequence[str], mx: Sequence[str]) -> str:

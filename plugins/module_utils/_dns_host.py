@@ -39,13 +39,17 @@ class View(NamedTuple):
     problems: Mapping[str, list[str]]
 
 
-def read_view(root: str, layout_name: str, lock_timeout: float, names: Collection[str], given: Given, kinds: Collection[str]) -> View:
-    """The domains `names` of a host, or all of them, and what their records need. Raises MailError."""
+def read_view(
+    root: str, layout_name: str, lock_timeout: float, names: Collection[str] | None, given: Given, kinds: Collection[str]
+) -> View:
+    """The domains `names` of a host, None for all of them, and what their records need. Raises MailError."""
     tree = Tree(root)
     layout = _observe.find_layout(tree, layout_name)
     with host_lock(tree, layout, lock_timeout, shared=True):
         host = _observe.read_host(_observe.read_tables(tree, layout), layout)
-        chosen = {name: domain for name, domain in sorted(host.domains.items()) if (name in names if names else domain.removal is None)}
+        chosen = {
+            name: domain for name, domain in sorted(host.domains.items()) if (domain.removal is None if names is None else name in names)
+        }
         keys, problems = read_records(tree, layout, chosen.values()) if "dkim" in kinds else ({}, {})
         # A host without domains may have no server yet.
         mail_host = read_mail_host(tree, layout, given, kinds) if chosen else MailHost("")

@@ -21,13 +21,14 @@ T = TypeVar("T")
 _STS_ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 _REPORTS = re.compile(r"(?:mailto:[^\s,;@]+@[^\s,;@]+|https://[^\s,;]+)\Z")
 _MX = re.compile(r"(\d{1,5})\s+(\S+)\Z")
+_PORTS = 65536
 _LARGEST_TTL = 2**31 - 1
 
 
 class Options(NamedTuple):
-    """What a task asks for. names: empty for all domains. provider: None when nothing is to be published."""
+    """What a task asks for. names: None for all domains. provider: None when nothing is to be published."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] | None
     state: str
     wishes: Wishes
     terms: Terms
@@ -50,7 +51,7 @@ def options_of(parameters: Mapping[str, Any]) -> Options:
     if not parameters["timeout"] > 0:
         reader.errors.append(MailError("a time limit is more than 0 seconds", "timeout"))
     options = Options(
-        tuple(reader.each(_names.domain_name, parameters["domains"], "domains")),
+        None if parameters["domains"] is None else tuple(reader.each(_names.domain_name, parameters["domains"], "domains")),
         parameters["state"],
         wishes,
         Terms(ttl, tuple(parameters["replace"])),
@@ -79,8 +80,9 @@ class _Reader:
         self.errors: list[MailError] = [] if errors is None else errors
 
     def one(self, grammar: Callable[[str], T], text: str | None, where: str) -> T | None:
-        if not text:
-            return None
+        return self.converted(grammar, text, where) if text else None
+
+    def converted(self, grammar: Callable[[str], T], text: str, where: str) -> T | None:
         try:
             return grammar(text)
         except ValueError as error:
@@ -88,7 +90,7 @@ class _Reader:
             return None
 
     def each(self, grammar: Callable[[str], T], texts: Iterable[str] | None, where: str) -> list[T]:
-        found = (self.one(grammar, text, f"{where}[{index}]") for index, text in enumerate(texts or ()))
+        found = (self.converted(grammar, text, f"{where}[{index}]") for index, text in enumerate(texts or ()))
         return list(dict.fromkeys(one for one in found if one is not None))
 
 
@@ -130,7 +132,12 @@ def _mx(text: str) -> str:
 def _provider(reader: _Reader, given: Mapping[str, Any] | None) -> Provider | None:
     if given is None:
         return None
-    server = reader.one(_server, given["server"], "provider.server")
+    server = reader.converted(_provider_server, given["server"], "provider.server")
+    if not 0 < given["port"] < _PORTS:
+        reader.errors.append(MailError(f"{given['port']} is no port", "provider.port"))
+    if bool(given["tsig_name"]) != bool(given["tsig_secret"]):
+        missing = "tsig_secret" if given["tsig_name"] else "tsig_name"
+        reader.errors.append(MailError("a TSIG key is a name and a secret, and this one is empty", f"provider.{missing}"))
     zone = reader.one(_zone, given["zone"], "provider.zone") or ""
     key = None
     if given["tsig_name"] and given["tsig_secret"]:
@@ -141,6 +148,12 @@ def _provider(reader: _Reader, given: Mapping[str, Any] | None) -> Provider | No
         except MailError as error:
             reader.errors.append(error)
     return Provider(server._replace(port=given["port"]), zone, key) if server else None
+
+
+def _provider_server(text: str) -> Server:
+    if "@" in text:
+        raise ValueError(f"{_names.printable(text)} is no address or name: the port has an option of its own")
+    return _server(text)
 
 
 def _server(text: str) -> Server:
@@ -161,7 +174,7 @@ def _zone(text: str) -> str:
 
 
 def _contradictions(options: Options) -> Iterable[MailError]:
-    if options.state == "absent" and not options.names:
+    if options.state == "absent" and options.names is None:
         yield MailError("records are taken out of the DNS only for domains that are named", "domains")
     if options.state == "absent" and not options.withdraws:
         remedy = "Say withdraw_dns: true if that is meant"

@@ -47,30 +47,32 @@ class Published(NamedTuple):
 def publish(records: Sequence[Record], planner: Planner, provider: Provider, seconds: float, check_mode: bool) -> Published:
     """Makes the changes that `planner` wants of the record sets of `records`. seconds: for everything.
 
-    Raises MailErrors when nothing was changed at all.
+    What is in the way of one domain, or keeps one zone from being found, holds up no other. Raises MailErrors when nothing was
+    changed at all.
     """
     primary = _Primary(provider, seconds)
     reading, planned = _plan(primary, list(dict.fromkeys((record.name, record.type) for record in records)), planner)
-    if planned.errors:
+    if planned.errors and not planned.changes:
         raise MailErrors(planned.errors)
     if check_mode or not planned.changes:
-        return Published(planned.changes)
+        return Published(planned.changes, planned.errors)
     published = primary.update(planned.changes, reading.originals)
     if published.conflicts:
         again = _again(primary, published.conflicts, planner)
         published = _Updated(published.made + again.made, published.failures + again.failures, again.conflicts)
-    failures = [*published.failures, *(_conflict(change) for change in published.conflicts)]
+    failures = [*planned.errors, *published.failures, *(_conflict(change) for change in published.conflicts)]
     if failures and not published.made:
         raise MailErrors(_distinct(failures))
     return Published(tuple(published.made), tuple(_distinct(failures)))
 
 
 class _Reading(NamedTuple):
-    """What the server has. originals: the same as records of dnspython. zones: name -> zone."""
+    """What the server has. originals: the same as records of dnspython. zones: name -> zone. errors: of names without a zone there."""
 
     present: dict[Key, RecordSet]
     originals: dict[Key, Originals]
     zones: dict[str, str]
+    errors: list[MailError]
 
 
 class _Updated(NamedTuple):
@@ -91,7 +93,7 @@ def _plan(primary: _Primary, keys: Sequence[Key], planner: Planner) -> tuple[_Re
     if planned.changes or planned.errors:
         reading = primary.without_wildcards(reading)
         planned = planner(reading.present, reading.zones)
-    return reading, planned
+    return reading, planned._replace(errors=(*planned.errors, *_distinct(reading.errors)))
 
 
 def _again(primary: _Primary, conflicts: Iterable[Change], planner: Planner) -> _Updated:
@@ -125,8 +127,7 @@ class _Primary:
             remedy = "Name no zone, so that each is found by its SOA record, or fewer domains"
             others = f", nor are {len(outside) - 1} other names" if len(outside) > 1 else ""
             raise MailError(f"{outside[0]} is not in the zone {given}{others}", "provider.zone", remedy)
-        reading = _Reading({}, {}, {})
-        errors = []
+        reading = _Reading({}, {}, {}, [])
         for key, message in zip(keys, self._ask(keys)):
             if _is_from_zone(message):
                 reading.present[key], reading.originals[key] = record_set_of(message, *key)
@@ -134,15 +135,15 @@ class _Primary:
                 if zone:
                     reading.zones[key[0]] = zone
             else:
-                errors.append(self._no_zone(key[0], int(message.rcode())))
-        if errors:
-            raise MailErrors(_distinct(errors))
-        reading.zones.update(self._found_zones({name for name, _type in keys if name not in reading.zones}))
+                reading.errors.append(self._no_zone(key[0], int(message.rcode())))
+        reading.zones.update(self._found_zones({name for name, _type in reading.present if name not in reading.zones}, reading.errors))
+        for key in [key for key in reading.present if key[0] not in reading.zones]:
+            del reading.present[key]
         return reading
 
-    def _found_zones(self, names: Collection[str]) -> dict[str, str]:
+    def _found_zones(self, names: Collection[str], errors: list[MailError]) -> dict[str, str]:
+        """The zones of names; what has none is added to `errors`."""
         found: dict[str, str] = {}
-        errors: list[MailError] = []
         candidates = {name: name for name in names}
         for _round in range(_MOST_LABELS):
             asked = list(dict.fromkeys(candidates.values()))
@@ -160,8 +161,6 @@ class _Primary:
             candidates = following
             if not candidates:
                 break
-        if errors:
-            raise MailErrors(_distinct(errors))
         return found
 
     def _no_zone(self, name: str, rcode: int) -> MailError:
@@ -173,7 +172,7 @@ class _Primary:
 
     def without_wildcards(self, reading: _Reading) -> _Reading:
         """The same without the record sets that no name has, although the server answers as if."""
-        present, originals, zones = reading
+        present, originals, zones, errors = reading
         above = {key: _wildcards(key[0], zones[key[0]]) for key, found in present.items() if found.values or found.alias}
         asked = list(dict.fromkeys((wildcard, record_type) for (_name, record_type), names in above.items() for wildcard in names))
         wild = {key: record_set_of(message, *key)[0] for key, message in zip(asked, self._ask(asked))}
@@ -187,7 +186,7 @@ class _Primary:
                 gone[key] = RecordSet()
             elif rcode != NOERROR:
                 raise refusal(rcode, zones[key[0]], self._provider)
-        return _Reading({**present, **gone}, {**originals, **dict.fromkeys(gone, ())}, zones)
+        return _Reading({**present, **gone}, {**originals, **dict.fromkeys(gone, ())}, zones, errors)
 
     def _ask(self, keys: Sequence[Key]) -> list[Any]:
         messages = []

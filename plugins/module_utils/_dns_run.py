@@ -71,7 +71,7 @@ def _run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
 def _unknown(options: Options, view: View) -> list[MailError]:
     return [
         MailError(f"{name} is no mail domain of this host", f"domains[{index}]")
-        for index, name in enumerate(options.names)
+        for index, name in enumerate(options.names or ())
         if name not in view.domains
     ]
 
@@ -100,11 +100,16 @@ def _records(options: Options, view: View) -> list[Record]:
 
 
 def _verified(options: Options, view: View, records: Sequence[Record]) -> DnsOutcome:
-    verification = _dns_verify.verify(records, mx_values(view.host, options.wishes), options.resolvers, options.seconds)
+    verification = _dns_verify.verify(records, _mx(options, view), options.resolvers, options.seconds)
     wrong = [entry for entry in verification if entry["status"] != "ok"]
     result = {**_result(options, records), "verification": verification, "all_ok": not wrong}
     failures = tuple(MailError(_dns_verify.sentence(entry), entry["domain"]) for entry in wrong) if options.fails else ()
     return DnsOutcome(result, (), failures, "nothing was changed")
+
+
+def _mx(options: Options, view: View) -> Sequence[str]:
+    """The MX values that an SPF record may lean on: only those that this task sees to."""
+    return mx_values(view.host, options.wishes) if "mx" in options.wishes.kinds else ()
 
 
 def _result(options: Options, records: Sequence[Record], changes: Sequence[Change] = ()) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def _changed(options: Options, view: View, records: list[Record], check_mode: bo
         return DnsOutcome(_result(options, records))
     to_withdraw, warnings = _withdrawable(options, view, records)
     to_publish = records if options.state == "present" else []
-    mx = mx_values(view.host, options.wishes)
+    mx = _mx(options, view)
 
     def planner(present: Mapping[Key, RecordSet], zones: Mapping[str, str]) -> Planned:
         known = set(present)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import key_of_record, same_key
+from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import is_for_mail, key_of_record, same_key
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import FOUND, UNREACHABLE, Answer, Lookup, Question
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import PublicKey, Sight
 
@@ -48,14 +48,17 @@ def _what_is_missing(name: str, key: PublicKey, shown: Sequence[Answer]) -> str:
             return answer.why
         if answer.status != FOUND:
             return f"{answer.server} does not show {name} yet"
-        if not any(_shows(value, key) for value in answer.values):
+        shown_keys = [value for value in answer.values if key_of_record(value)]
+        if len(shown_keys) > 1:
+            return f"{answer.server} shows several keys at {name}, and what receivers then do is undefined"
+        if not any(_shows(value, key) for value in shown_keys):
             return f"{answer.server} shows another key at {name}"
     return ""
 
 
 def _shows(record: str, key: PublicKey) -> bool:
     found = key_of_record(record)
-    return found is not None and same_key(found, key)
+    return found is not None and same_key(found, key) and is_for_mail(record)
 
 
 def _negative_ttl(answer: Answer) -> int:

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import key_of_record, same_key, tags
+from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import is_for_mail, key_of_record, same_key, tags
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import Record
 
 OK = "ok"
@@ -115,7 +115,7 @@ def _dkim_difference(wanted: str, found: str) -> str:
     if theirs is None:
         return "the key there is revoked (an empty p=)"
     if ours is not None and same_key(ours, theirs):
-        return ""
+        return "" if is_for_mail(found) else "its s= or h= keeps receivers of mail from using the key"
     return "it shows another key"
 
 

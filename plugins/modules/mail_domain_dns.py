@@ -95,7 +95,8 @@ options:
       - Who publishes. Only what differs is changed, in one atomic update for each zone (several where a message of 64 KiB cannot
         hold it), with prerequisites, so that a change that somebody else makes meanwhile is not overwritten.
       - Other records at the same names are left alone. Another record of the same kind (a second SPF or DMARC record, an MX of
-        another host, another key under the same selector) is an error that says what to do, and nothing is published then.
+        another host, another key under the same selector) is an error that says what to do. It keeps back the records of its
+        domain, and those of no other; so does a domain whose zone the server does not have.
     type: dict
     suboptions:
       type:

@@ -32,7 +32,7 @@ def errors(**given):
 
 def test_nothing_said_is_all_domains_by_hand():
     found = options()
-    assert (found.names, found.state, found.provider, found.terms.ttl) == ((), "present", None, None)
+    assert (found.names, found.state, found.provider, found.terms.ttl) == (None, "present", None, None)
     assert found.wishes.kinds == ("mx", "spf", "dkim", "dmarc")
     assert found.wishes.tls_rpt_rua == ("mailto:postmaster@{domain}",)
 
@@ -73,6 +73,11 @@ def test_a_zone_may_have_underscores_and_one_label():
         ({"mail_host": "mx 1"}, "mail_host", "not a domain name"),
         ({"mail_host_addresses": ["x"]}, "mail_host_addresses[0]", "not an IPv4 or IPv6 address"),
         ({"provider": {**PROVIDER, "server": "ns 1"}}, "provider.server", "not a domain name"),
+        ({"provider": {**PROVIDER, "server": ""}}, "provider.server", "not a domain name"),
+        ({"provider": {**PROVIDER, "server": "192.0.2.53@5353"}}, "provider.server", "the port has an option of its own"),
+        ({"provider": {**PROVIDER, "port": 70000}}, "provider.port", "70000 is no port"),
+        ({"provider": {**PROVIDER, "tsig_name": "mail", "tsig_secret": ""}}, "provider.tsig_secret", "this one is empty"),
+        ({"domains": [""]}, "domains[0]", "not a domain name"),
         ({"provider": {**PROVIDER, "zone": "a..b"}}, "provider.zone", "not a domain name"),
         ({"provider": {**PROVIDER, "tsig_name": "k", "tsig_secret": "?"}}, "provider.tsig_secret", "not the base64"),
         ({"provider": {**PROVIDER, "tsig_name": "a..b", "tsig_secret": "QUJD"}}, "provider.tsig_name", "no name of a TSIG key"),

@@ -254,3 +254,12 @@ def test_an_update_is_split_only_when_a_message_cannot_hold_it():
     assert [zone for zone, _batch in parts].count("a.test.") == 5
     assert sum(len(batch) for _zone, batch in parts) == 400
     assert batches(changes[:4]) == [("a.test.", changes[0:4:2]), ("b.test.", changes[1:4:2])]
+
+
+def test_what_is_in_the_way_of_one_domain_holds_up_no_other(primary):
+    found = next(iter(primary.zones.values()))
+    found.find_rdataset(found.origin, "MX", create=True).add(dns.rdata.from_text("IN", "MX", "5 other.test."))
+    other = MX._replace(domain="shop.example.com", name="shop.example.com")
+    published = publish_to(primary, MX, SPF, other)
+    assert [change.name for change in published.changes] == ["shop.example.com"]
+    assert "another mx record is there: 5 other.test." in str(published.failures[0])

@@ -350,3 +350,17 @@ def test_the_second_half_of_a_removal_leaves_the_keys_of_the_others(host):
     new = {"name": NAME, "dkim": {"private_key": pem("ed25519", 1), "regenerate": "always"}}
     host.domains(new, prune=True, prune_limit="100%", removed_mail="delete")
     assert key_on(host) == public("ed25519", 1)
+
+
+def test_the_key_module_brings_back_no_domain_that_is_being_removed(host):
+    host.domains({"name": NAME, "dkim": OWN})
+    line = host.text(host.layout.domains).replace("enabled=yes", "enabled=removing was=yes removed=keep since=20261123T040000Z")
+    host.write(host.layout.domains, line)
+    with pytest.raises(MailError, match="is not a mail domain of this host"):
+        host.dkim(NAME, state="absent")
+    assert host.text(host.layout.domains) == line
+
+
+def test_a_private_key_in_one_line_is_written_as_every_library_reads_it(host):
+    host.domains({"name": NAME, "dkim": {**OWN, "private_key": " ".join(OWN["private_key"].split("\n"))}})
+    assert host.text(f"/etc/exim4/ssl/{NAME}.private").strip().splitlines() == OWN["private_key"].strip().splitlines()
