@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_signing import declared_dkim, declared_dmarc
 from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
@@ -23,7 +24,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DOMAIN_ENTRY, MAILBOX_ENTRY, Spec
 
-T = TypeVar("T")
 Entry = Mapping[str, Any]
 
 
@@ -51,7 +51,7 @@ def declaration_of_dkim(options: Entry) -> Declaration:
     """The declaration of `mail_domain_dkim`: the signing of one domain, whose other options stay as they are."""
     reader = _Reader()
     name = reader.convert(_names.domain_name, options["domain"], "domain")
-    dkim = declared_dkim(options, "", reader.errors)
+    dkim = declared_dkim(options, "", reader)
     if name:
         reader.domains.append(DeclaredDomain("", name, dkim=dkim))
     return reader.declaration(options)._replace(existing_only=True)
@@ -78,12 +78,12 @@ def domain_names(names: Iterable[str]) -> list[str]:
     return list(found or ())
 
 
-class _Reader:
+class _Reader(Converter):
     """Collects entries and errors; a name that is used twice is an error that names both places."""
 
     def __init__(self, dmarc_template: str | None = None) -> None:
+        super().__init__()
         self.dmarc_template = dmarc_template or DEFAULT_TEMPLATE
-        self.errors: list[MailError] = []
         self.domains: list[DeclaredDomain] = []
         self.mailboxes: list[DeclaredMailbox] = []
         self._claims: dict[str, str] = {}
@@ -99,22 +99,6 @@ class _Reader:
             removed_mail=options.get("removed_mail"),
             archive_dir=archive_dir or DEFAULT_ARCHIVE_DIR,
         )
-
-    def convert(self, grammar: Callable[[str], T], text: str | None, where: str) -> T | None:
-        """The stored form of what the user wrote; None when nothing was said, or when it is an error (which is noted)."""
-        if text is None:
-            return None
-        try:
-            return grammar(text)
-        except ValueError as error:
-            self.errors.append(MailError(str(error), where))
-            return None
-
-    def convert_list(self, grammar: Callable[[str], str], texts: Iterable[str] | None, where: str) -> tuple[str, ...] | None:
-        if texts is None:
-            return None
-        found = (self.convert(grammar, text, f"{where}[{index}]") for index, text in enumerate(texts))
-        return tuple(dict.fromkeys(text for text in found if text is not None))
 
     def domain_entry(self, entry: Any, where: str) -> None:
         checked = self._checked(entry, where, DOMAIN_ENTRY, _DOMAIN_CHECKS)
@@ -149,7 +133,7 @@ class _Reader:
                 forward_to,
                 ips,
                 entry.get("mailboxes") is not None,
-                declared_dkim(dkim, f"{prefix}dkim.", self.errors) if dkim is not None else None,
+                declared_dkim(dkim, f"{prefix}dkim.", self) if dkim is not None else None,
                 declared_dmarc(dmarc, name, self.dmarc_template, f"{prefix}dmarc.", self.errors) if dmarc is not None else None,
             )
         )

@@ -6,45 +6,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dmarc, _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import canonical_pem, public_key_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAULT_RETIRE_AFTER, KEY_LENGTHS, DeclaredDkim
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import duration
 
-T = TypeVar("T")
-
 _SERVICE_TYPE = re.compile(r"(?:\*|[a-z](?:[a-z0-9-]*[a-z0-9])?)(?::(?:\*|[a-z](?:[a-z0-9-]*[a-z0-9])?))*\Z")
 
 
-def declared_dkim(entry: Mapping[str, Any], prefix: str, errors: list[MailError]) -> DeclaredDkim:
-    """The signing that an entry declares. `prefix` is its option path with a dot; what is wrong is added to `errors`."""
-
-    def convert(grammar: Callable[[str], T], text: str | None, option: str) -> T | None:
-        try:
-            return None if text is None else grammar(text)
-        except ValueError as error:
-            errors.append(MailError(str(error), f"{prefix}{option}"))
-            return None
-
+def declared_dkim(entry: Mapping[str, Any], prefix: str, reader: Converter) -> DeclaredDkim:
+    """The signing that an entry declares. `prefix` is its option path with a dot; what is wrong is added to the errors of `reader`."""
     rotate = entry.get("rotate") or {}
     declared = DeclaredDkim(
         prefix,
         entry.get("state") or "present",
-        convert(_names.dkim_selector, entry.get("selector"), "selector"),
+        reader.convert(_names.dkim_selector, entry.get("selector"), f"{prefix}selector"),
         entry.get("key_type"),
         entry.get("key_length"),
-        convert(_service_type, entry.get("service_type"), "service_type"),
-        convert(_private_key, entry.get("private_key"), "private_key"),
+        reader.convert(_service_type, entry.get("service_type"), f"{prefix}service_type"),
+        reader.convert(_private_key, entry.get("private_key"), f"{prefix}private_key"),
         entry.get("regenerate") or "never",
-        convert(_names.dkim_selector, rotate.get("to"), "rotate.to"),
-        convert(duration, rotate.get("retire_after"), "rotate.retire_after") or DEFAULT_RETIRE_AFTER,
+        reader.convert(_names.dkim_selector, rotate.get("to"), f"{prefix}rotate.to"),
+        reader.convert(duration, rotate.get("retire_after"), f"{prefix}rotate.retire_after") or DEFAULT_RETIRE_AFTER,
     )
     if declared.private_key:
-        errors.extend(MailError(message, f"{prefix}{option}") for option, message in _contradictions(declared, declared.private_key))
+        reader.errors.extend(MailError(message, f"{prefix}{option}") for option, message in _contradictions(declared, declared.private_key))
     return declared
 
 

@@ -22,7 +22,6 @@ _PEM = re.compile(rb"-----BEGIN (RSA )?PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)----
 _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _OWNER = re.compile(r"([A-Za-z0-9.-]{1,200})\._domainkey[.\s]")
-_NO_PEM = "this is no private key in PEM form (PKCS #1 or PKCS #8 without a passphrase)"
 _SPACE = re.compile(r"\s+")
 
 _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
@@ -72,13 +71,18 @@ def is_for_mail(record: str) -> bool:
 
 def canonical_pem(private_key: bytes) -> str:
     """The same private key in lines of 64 characters, which every library reads. Raises ValueError for what is no PEM."""
-    found = _PEM.match(private_key.strip())
-    if not found:
-        raise ValueError(_NO_PEM)
+    found = _pem(private_key)
     name = "RSA PRIVATE KEY" if found.group(1) else "PRIVATE KEY"
     text = _SPACE.sub("", found.group(2).decode())
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
     return "\n".join([f"-----BEGIN {name}-----", *lines, f"-----END {name}-----", ""])
+
+
+def _pem(private_key: bytes) -> re.Match[bytes]:
+    found = _PEM.match(private_key.strip())
+    if not found:
+        raise ValueError("this is no private key in PEM form (PKCS #1 or PKCS #8 without a passphrase)")
+    return found
 
 
 def _length(key_type: str, public_key: str) -> int:
@@ -122,9 +126,7 @@ def public_key_of(private_key: bytes, service_type: str = DEFAULT_SERVICE_TYPE) 
 
     Raises ValueError for anything else; it never says what was in it.
     """
-    found = _PEM.match(private_key.strip())
-    if not found:
-        raise ValueError(_NO_PEM)
+    found = _pem(private_key)
     try:
         der = binascii.a2b_base64(found.group(2))
         if found.group(1):

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dns_verify
+from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_host import Given, read_mail_host
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_options import resolvers_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import DEFAULT_KINDS, Wishes, mx_values, records_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Host
@@ -25,10 +26,10 @@ def check_dns(
 
     options: ``resolvers`` and ``dns_timeout``. Raises MailError.
     """
-    errors: list[MailError] = []
-    resolvers = resolvers_of(options["resolvers"], errors)
-    if errors:
-        raise MailErrors(errors)
+    reader = Converter()
+    resolvers = resolvers_of(options["resolvers"], reader)
+    if reader.errors:
+        raise MailErrors(reader.errors)
     found: dict[str, tuple[list[dict[str, Any]], list[str]]] = {name: ([], []) for name in names}
     domains = [host.domains[name] for name in found if not host.domains[name].removal]
     if not domains:

@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_changes import Terms
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_packets import Server, server_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import Wishes
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_update import Provider, tsig_key
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import LibraryError, MailError, MailErrors
-
-T = TypeVar("T")
 
 _STS_ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 _REPORTS = re.compile(r"(?:mailto:[^\s,;@]+@[^\s,;@]+|https://[^\s,;]+)\Z")
@@ -43,7 +42,7 @@ class Options(NamedTuple):
 
 def options_of(parameters: Mapping[str, Any]) -> Options:
     """The options as values. Raises MailErrors with all that is wrong with them."""
-    reader = _Reader()
+    reader = Converter()
     wishes = _wishes(reader, parameters)
     ttl = parameters["ttl"]
     if ttl is not None and not 0 <= ttl <= _LARGEST_TTL:
@@ -51,13 +50,13 @@ def options_of(parameters: Mapping[str, Any]) -> Options:
     if not parameters["timeout"] > 0:
         reader.errors.append(MailError("a time limit is more than 0 seconds", "timeout"))
     options = Options(
-        None if parameters["domains"] is None else tuple(reader.each(_names.domain_name, parameters["domains"], "domains")),
+        reader.convert_list(_names.domain_name, parameters["domains"], "domains"),
         parameters["state"],
         wishes,
         Terms(ttl, tuple(parameters["replace"])),
-        reader.one(_names.domain_name, parameters["mail_host"], "mail_host") or "",
-        tuple(reader.each(_names.ip_address, parameters["mail_host_addresses"], "mail_host_addresses")),
-        resolvers_of(parameters["resolvers"], reader.errors),
+        reader.convert(_names.domain_name, parameters["mail_host"] or None, "mail_host") or "",
+        reader.convert_list(_names.ip_address, parameters["mail_host_addresses"], "mail_host_addresses") or (),
+        resolvers_of(parameters["resolvers"], reader),
         parameters["timeout"],
         parameters["withdraw_dns"],
         parameters["fail_on_difference"],
@@ -69,41 +68,21 @@ def options_of(parameters: Mapping[str, Any]) -> Options:
     return options
 
 
-def resolvers_of(texts: Iterable[str] | None, errors: list[MailError]) -> tuple[str, ...]:
-    reader = _Reader(errors)
-    reader.each(server_of, texts, "resolvers")
+def resolvers_of(texts: Iterable[str] | None, reader: Converter) -> tuple[str, ...]:
+    reader.convert_list(server_of, texts, "resolvers")
     return tuple(texts or ())
 
 
-class _Reader:
-    def __init__(self, errors: list[MailError] | None = None) -> None:
-        self.errors: list[MailError] = [] if errors is None else errors
-
-    def one(self, grammar: Callable[[str], T], text: str | None, where: str) -> T | None:
-        return self.converted(grammar, text, where) if text else None
-
-    def converted(self, grammar: Callable[[str], T], text: str, where: str) -> T | None:
-        try:
-            return grammar(text)
-        except ValueError as error:
-            self.errors.append(MailError(str(error), where))
-            return None
-
-    def each(self, grammar: Callable[[str], T], texts: Iterable[str] | None, where: str) -> list[T]:
-        found = (self.converted(grammar, text, f"{where}[{index}]") for index, text in enumerate(texts or ()))
-        return list(dict.fromkeys(one for one in found if one is not None))
-
-
-def _wishes(reader: _Reader, parameters: Mapping[str, Any]) -> Wishes:
+def _wishes(reader: Converter, parameters: Mapping[str, Any]) -> Wishes:
     kinds = tuple(dict.fromkeys(parameters["records"]))
-    identifier = reader.one(_sts_id, parameters["mta_sts_id"], "mta_sts_id") or ""
+    identifier = reader.convert(_sts_id, parameters["mta_sts_id"] or None, "mta_sts_id") or ""
     if "mta_sts" in kinds and not parameters["mta_sts_id"]:
         remedy = "Give the id of the policy that is served at https://mta-sts.DOMAIN/.well-known/mta-sts.txt, and a new one when it changes"
         reader.errors.append(MailError("an MTA-STS record needs an id", "mta_sts_id", remedy))
-    rua = tuple(reader.each(_report_address, parameters["tls_rpt_rua"], "tls_rpt_rua"))
+    rua = reader.convert_list(_report_address, parameters["tls_rpt_rua"], "tls_rpt_rua") or ()
     return Wishes(
         kinds,
-        tuple(reader.each(_mx, parameters["mx"], "mx")),
+        reader.convert_list(_mx, parameters["mx"], "mx") or (),
         parameters["spf_all"],
         identifier,
         rua or Wishes().tls_rpt_rua,
@@ -129,16 +108,16 @@ def _mx(text: str) -> str:
     return f"{int(found.group(1))} {_names.domain_name(found.group(2).rstrip('.'))}."
 
 
-def _provider(reader: _Reader, given: Mapping[str, Any] | None) -> Provider | None:
+def _provider(reader: Converter, given: Mapping[str, Any] | None) -> Provider | None:
     if given is None:
         return None
-    server = reader.converted(_provider_server, given["server"], "provider.server")
+    server = reader.convert(_provider_server, given["server"], "provider.server")
     if not 0 < given["port"] < _PORTS:
         reader.errors.append(MailError(f"{given['port']} is no port", "provider.port"))
     if bool(given["tsig_name"]) != bool(given["tsig_secret"]):
         missing = "tsig_secret" if given["tsig_name"] else "tsig_name"
         reader.errors.append(MailError("a TSIG key is a name and a secret, and this one is empty", f"provider.{missing}"))
-    zone = reader.one(_zone, given["zone"], "provider.zone") or ""
+    zone = reader.convert(_zone, given["zone"] or None, "provider.zone") or ""
     key = None
     if given["tsig_name"] and given["tsig_secret"]:
         try:

@@ -25,7 +25,15 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_update import 
     signed_test,
     signed_update,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._dns_wire import NOERROR, NXDOMAIN, TYPES, name_text, rcode_text, response_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._dns_wire import (
+    AUTHORITATIVE,
+    NOERROR,
+    NXDOMAIN,
+    TYPES,
+    name_text,
+    rcode_text,
+    response_of,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 
 Planner = Callable[[Mapping[Key, RecordSet], Mapping[str, str]], Planned]
@@ -33,7 +41,6 @@ Planner = Callable[[Mapping[Key, RecordSet], Mapping[str, str]], Planned]
 
 _AT_ONCE = 60000
 _MOST_LABELS = 12
-_AUTHORITATIVE = 0x0400
 _NS, _CNAME, _SOA = (TYPES[name] for name in ("NS", "CNAME", "SOA"))
 
 
@@ -260,7 +267,7 @@ def _looks_alike(one: RecordSet, other: RecordSet) -> bool:
 
 
 def _is_from_zone(message: Any) -> bool:
-    return int(message.rcode()) in (NOERROR, NXDOMAIN) and bool(message.flags & _AUTHORITATIVE)
+    return int(message.rcode()) in (NOERROR, NXDOMAIN) and bool(message.flags & AUTHORITATIVE)
 
 
 def _zone_in(name: str, message: Any) -> str:
@@ -268,7 +275,7 @@ def _zone_in(name: str, message: Any) -> str:
 
     What stands beside a CNAME may be about its target.
     """
-    if not message.flags & _AUTHORITATIVE or any(rrset.rdtype == _CNAME for rrset in message.answer):
+    if not message.flags & AUTHORITATIVE or any(rrset.rdtype == _CNAME for rrset in message.answer):
         return ""
     for rrset in (*message.answer, *message.authority):
         zone = name_text(rrset.name)

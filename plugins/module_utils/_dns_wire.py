@@ -15,6 +15,7 @@ TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28,
 
 NOERROR = 0
 NXDOMAIN = 3
+AUTHORITATIVE = 0x0400
 
 _RECURSION_DESIRED = 0x0100
 _INTERNET = 1
@@ -124,7 +125,7 @@ def response_of(message: Any, name: str, record_type: str) -> Response:
         owner, ttl, followed = alias[0].target, max(ttl, alias.ttl), followed + 1
     else:
         rrset = None
-    is_authoritative = bool(message.flags & 0x0400)
+    is_authoritative = bool(message.flags & AUTHORITATIVE)
     if rrset is not None:
         values = tuple(canonical(rdata) for rdata in rrset)
         return Response(message.rcode(), is_authoritative, values, max(ttl, rrset.ttl), is_alias=bool(followed))

@@ -107,23 +107,20 @@ def _dkim_keys(fields: Mapping[str, str], selectors: str, files: str) -> tuple[D
     names, keys = _list(fields.get(selectors)), _list(fields.get(files))
     if len(names) != len(keys):
         raise MailError(f"{selectors} and {files} must name as many selectors as files", remedy=_MEND)
-    if not all(_is_selector(name) for name in names):
+    if not all(_is_stored_form(_names.dkim_selector, name) for name in names):
         raise MailError(f"{selectors}={fields.get(selectors, '')[:80]} names what is no selector", remedy=_MEND)
     if not all(file.endswith(KEY_SUFFIX) and "/" not in file for file in keys):
         raise MailError(f"{files} names a file that is no key in ssl/", remedy=_MEND)
     return tuple(DkimKey(name, file[: -len(KEY_SUFFIX)]) for name, file in zip(names, keys))
 
 
-def _is_selector(name: str) -> bool:
-    try:
-        return _names.dkim_selector(name) == name
-    except ValueError:
-        return False
-
-
 def is_domain(key: str) -> bool:
+    return _is_stored_form(_names.domain_name, key)
+
+
+def _is_stored_form(grammar: Callable[[str], str], text: str) -> bool:
     try:
-        return _names.domain_name(key) == key
+        return grammar(text) == text
     except ValueError:
         return False
 

@@ -164,18 +164,13 @@ class _Signer:
             keys = self._keys(wanted, there.keys)
             if there.stage == "published" and self.declared.rotate_to:
                 return Dkim(keys)
-            return self._moved_on(self._with_other(there._replace(keys=keys)))
+            if there.stage != "retired":
+                self._keep(there.other, is_needed=there.stage == "published")
+            return self._moved_on(there._replace(keys=keys))
         if there.stage == "published" and wanted == there.other[0].selector:
             self._keep(there.keys)
             return self._moved_on(there._replace(other=self._keys(wanted, there.other)))
         return self._begun(there, wanted)
-
-    def _with_other(self, dkim: Dkim) -> Dkim:
-        if dkim.stage == "published":
-            self._keep(dkim.other)
-        elif dkim.stage == "retiring":
-            self._keep_what_is_there(dkim.other)
-        return dkim
 
     def _begun(self, there: Dkim, wanted: str) -> Dkim:
         """Another selector than those there are: a rotation begins, if nothing is against it."""
@@ -195,7 +190,7 @@ class _Signer:
             return there
         self._keep(there.keys)
         if there.stage == "retiring":
-            self._keep_what_is_there(there.other)
+            self._keep(there.other, is_needed=False)
             moved = self._moved_on(there)
             begins = "in the next run" if moved.stage == "retired" else f"when {there.other[0].selector} is retired"
             self._wait(moved, f"the rotation to {wanted} begins {begins}")
@@ -244,20 +239,14 @@ class _Signer:
     def _wait(self, dkim: Dkim, reason: str) -> None:
         self.waiting = Waiting(self.domain, dkim.stage, dkim.until, reason)
 
-    def _keep(self, keys: tuple[DkimKey, ...]) -> None:
+    def _keep(self, keys: tuple[DkimKey, ...], is_needed: bool = True) -> None:
+        """Keys that stay as they are. is_needed: they sign, or will; nothing waits for one that no longer does and is gone."""
         for key in keys:
             found = self.facts.keys.get(key.file)
             if found and found.key:
                 self.keys[key.file] = found.key
-            else:
+            elif is_needed:
                 self._fail_lost(key, found.problem if found else "is not there")
-
-    def _keep_what_is_there(self, keys: tuple[DkimKey, ...]) -> None:
-        """Keys that no longer sign: nothing waits for one that is gone."""
-        for key in keys:
-            found = self.facts.keys.get(key.file)
-            if found and found.key:
-                self.keys[key.file] = found.key
 
     def _keys(self, selector: str, there: tuple[DkimKey, ...]) -> tuple[DkimKey, ...]:
         """The keys of a selector as they are declared; `there` is what it has now."""
