@@ -18,17 +18,22 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._archive import arc
 from ansible_collections.fleetpost.mail.plugins.module_utils._directories import DOMAIN_DIRECTORY
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._install import install_for_dovecot, show_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
     EndSessions,
     MakeDirectory,
     PutBack,
+    ReloadDovecot,
     Remove,
+    RemoveCertificate,
     RemoveKey,
     SetOwnership,
     Step,
+    WriteCertificate,
     WriteKey,
     WriteTable,
 )
@@ -56,28 +61,35 @@ def _walk_batch(tree: Tree, layout: Layout, steps: Sequence[Step]) -> None:
         tree.ensure_parent(layout.mail_root)
         tree.make_directories([(step.path, step.ownership) for step in steps if isinstance(step, MakeDirectory)])
         return
-    if isinstance(first, (WriteTable, WriteKey)):
-        if isinstance(first, WriteKey):
-            tree.ensure_parent(first.path)
-        tree.write_files([_file_of(step) for step in steps if isinstance(step, (WriteTable, WriteKey))])
+    if isinstance(first, (WriteTable, WriteKey, WriteCertificate)):
+        files = [_file_of(step) for step in steps if isinstance(step, (WriteTable, WriteKey, WriteCertificate))]
+        for path in {posixpath.dirname(step.path): step.path for step in steps if isinstance(step, (WriteKey, WriteCertificate))}.values():
+            tree.ensure_parent(path)
+        if isinstance(first, WriteCertificate) and first.path.startswith(f"{layout.dovecot_dir}/"):
+            install_for_dovecot(tree, layout, files)
+        else:
+            tree.write_files(files)
         return
     for step in steps:
-        _walk_single(tree, step)
+        _walk_single(tree, layout, step)
 
 
-def _file_of(step: WriteTable | WriteKey) -> tuple[str, bytes, Ownership]:
+def _file_of(step: WriteTable | WriteKey | WriteCertificate) -> tuple[str, bytes, Ownership]:
     if step.content is None:
         raise AssertionError(f"{step.path} was not made")
-    return step.path, step.content.encode("utf-8", "surrogateescape"), step.ownership
+    content = step.content if isinstance(step.content, bytes) else step.content.encode("utf-8", "surrogateescape")
+    return step.path, content, step.ownership
 
 
-def _walk_single(tree: Tree, step: Step) -> None:
+def _walk_single(tree: Tree, layout: Layout, step: Step) -> None:
     if isinstance(step, SetOwnership):
         tree.set_ownership(step.path, step.ownership)
     elif isinstance(step, ChownTree):
         _mail_tree.chown_tree(tree, step.path, step.from_uid, step.ownership.uid, step.ownership.gid)
         tree.set_ownership(step.path, step.ownership)
-    elif isinstance(step, RemoveKey):
+    elif isinstance(step, ReloadDovecot):
+        show_certificates(tree, layout)
+    elif isinstance(step, (RemoveKey, RemoveCertificate)):
         tree.remove_file(step.path)
     elif isinstance(step, PutBack):
         put_back(tree, step)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._mail_tree import Visit, walk
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import (
     DIRECTORY,
     explained,

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import DEFAULT_ACME_MAX_ORDERS
 from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_signing import declared_dkim, declared_dmarc
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared_ssl import declared_ssl
 from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
@@ -29,7 +32,7 @@ Entry = Mapping[str, Any]
 
 def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaration:
     """The declaration of `mail_domains`: a list of domain entries, each with its mailboxes."""
-    reader = _Reader(options.get("dmarc_template"))
+    reader = _Reader(options)
     for index, entry in enumerate(entries):
         reader.domain_entry(entry, f"domains[{index}]")
     return reader.declaration(options)._replace(
@@ -39,7 +42,7 @@ def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaratio
 
 def declaration_of_domain(options: Entry) -> Declaration:
     """The declaration of `mail_domain`: one domain, present or absent."""
-    reader = _Reader(options.get("dmarc_template"))
+    reader = _Reader(options)
     if options["state"] == "absent":
         name = reader.convert(_names.domain_name, options["name"], "name")
         return reader.declaration(options)._replace(absent_domains=(name,) if name else ())
@@ -54,6 +57,16 @@ def declaration_of_dkim(options: Entry) -> Declaration:
     dkim = declared_dkim(options, "", reader)
     if name:
         reader.domains.append(DeclaredDomain("", name, dkim=dkim))
+    return reader.declaration(options)._replace(existing_only=True)
+
+
+def declaration_of_certificate(options: Entry) -> Declaration:
+    """The declaration of `mail_domain_cert`: the certificate of one domain, or of the host under its own name."""
+    reader = _Reader()
+    name = reader.convert(_names.domain_name, options["domain"], "domain")
+    ssl = declared_ssl(options, {}, "", reader)
+    if name:
+        reader.domains.append(DeclaredDomain("", name, ssl=ssl))
     return reader.declaration(options)._replace(existing_only=True)
 
 
@@ -81,9 +94,10 @@ def domain_names(names: Iterable[str]) -> list[str]:
 class _Reader(Converter):
     """Collects entries and errors; a name that is used twice is an error that names both places."""
 
-    def __init__(self, dmarc_template: str | None = None) -> None:
+    def __init__(self, options: Entry = MappingProxyType({})) -> None:
         super().__init__()
-        self.dmarc_template = dmarc_template or DEFAULT_TEMPLATE
+        self.dmarc_template = options.get("dmarc_template") or DEFAULT_TEMPLATE
+        self.ssl_defaults = options.get("ssl_defaults") or {}
         self.domains: list[DeclaredDomain] = []
         self.mailboxes: list[DeclaredMailbox] = []
         self._claims: dict[str, str] = {}
@@ -91,13 +105,14 @@ class _Reader(Converter):
     def declaration(self, options: Entry) -> Declaration:
         archive_dir = options.get("archive_dir")
         if archive_dir:
-            self.convert(_names.absolute_directory, archive_dir, "archive_dir")
+            self.convert(_names.absolute_path, archive_dir, "archive_dir")
         return Declaration(
             tuple(self.domains),
             tuple(self.mailboxes),
             errors=tuple(self.errors),
             removed_mail=options.get("removed_mail"),
             archive_dir=archive_dir or DEFAULT_ARCHIVE_DIR,
+            acme_max_orders=options.get("acme_max_orders", DEFAULT_ACME_MAX_ORDERS),
         )
 
     def domain_entry(self, entry: Any, where: str) -> None:
@@ -120,7 +135,7 @@ class _Reader(Converter):
         ips = self.convert_list(_names.ip_address, ips, f"{prefix}ip_addresses") if ips is not None else None
         if not name:
             return None
-        dkim, dmarc = entry.get("dkim"), entry.get("dmarc")
+        dkim, dmarc, ssl = entry.get("dkim"), entry.get("dmarc"), entry.get("ssl")
         self._claim(name, where)
         self.domains.append(
             DeclaredDomain(
@@ -135,6 +150,7 @@ class _Reader(Converter):
                 entry.get("mailboxes") is not None,
                 declared_dkim(dkim, f"{prefix}dkim.", self) if dkim is not None else None,
                 declared_dmarc(dmarc, name, self.dmarc_template, f"{prefix}dmarc.", self.errors) if dmarc is not None else None,
+                declared_ssl(ssl, self.ssl_defaults, f"{prefix}ssl.", self) if ssl is not None else None,
             )
         )
         return name
@@ -225,6 +241,7 @@ _CHECKS: dict[str, Check] = {
     "str": lambda value: isinstance(value, str),
     "bool": lambda value: isinstance(value, bool),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "path": lambda value: isinstance(value, str) and value.startswith("/"),
     "list": _is_list_of_strings,
     "list of dict": lambda value: isinstance(value, list),
 }

@@ -10,16 +10,8 @@ from typing import Union
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
-    Account,
-    Alias,
-    Facts,
-    Host,
-    Mailbox,
-    Observed,
-    Ownership,
-    domain_of,
-)
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Alias, Facts, Host, Mailbox, Observed, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import ChownTree, MakeDirectory, PutBack, SetOwnership
 
 # Above the mailboxes everything belongs to root, so that no owner can put a link in the place of a directory.

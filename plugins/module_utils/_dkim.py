@@ -13,6 +13,7 @@ import base64
 import binascii
 import re
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._der import extent, tagged, value
 from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAULT_SERVICE_TYPE, PublicKey
 
@@ -95,9 +96,9 @@ def _length(key_type: str, public_key: str) -> int:
 
 
 def _modulus_length(subject_public_key_info: bytes) -> int:
-    content = _value(subject_public_key_info, 0, 0x30)
+    content = value(subject_public_key_info, 0, 0x30)
     key = content[len(_RSA_ALGORITHM) :]
-    modulus = _value(_value(_value(key, 0, 0x03)[1:], 0, 0x30), 0, 0x02)
+    modulus = value(value(value(key, 0, 0x03)[1:], 0, 0x30), 0, 0x02)
     return int.from_bytes(modulus, "big").bit_length()
 
 
@@ -137,53 +138,26 @@ def public_key_of(private_key: bytes, service_type: str = DEFAULT_SERVICE_TYPE) 
 
 
 def _key_of_pkcs8(der: bytes, service_type: str) -> PublicKey:
-    content = _value(der, 0, 0x30)
-    _start, version_end = _extent(content, 0, 0x02)
+    content = value(der, 0, 0x30)
+    _start, version_end = extent(content, 0, 0x02)
     if content.startswith(_RSA_ALGORITHM, version_end):
-        return _rsa_key(_value(content, version_end + len(_RSA_ALGORITHM), 0x04), service_type)
+        return _rsa_key(value(content, version_end + len(_RSA_ALGORITHM), 0x04), service_type)
     if content.startswith(_ED25519_ALGORITHM, version_end):
-        seed = _value(_value(content, version_end + len(_ED25519_ALGORITHM), 0x04), 0, 0x04)
+        seed = value(value(content, version_end + len(_ED25519_ALGORITHM), 0x04), 0, 0x04)
         return PublicKey("ed25519", 256, service_type, base64.b64encode(_ed25519_public_key(seed)).decode())
     raise ValueError("this private key is neither RSA nor Ed25519, and no other can sign (RFC 6376, RFC 8463)")
 
 
 def _rsa_key(pkcs1: bytes, service_type: str) -> PublicKey:
     """PKCS #1 holds version, modulus and public exponent first: the latter two are the public key as they stand."""
-    content = _value(pkcs1, 0, 0x30)
-    _start, version_end = _extent(content, 0, 0x02)
-    start, modulus_end = _extent(content, version_end, 0x02)
-    _start, exponent_end = _extent(content, modulus_end, 0x02)
-    public = _tagged(0x30, content[version_end:exponent_end])
-    whole = _tagged(0x30, _RSA_ALGORITHM + _tagged(0x03, b"\0" + public))
+    content = value(pkcs1, 0, 0x30)
+    _start, version_end = extent(content, 0, 0x02)
+    start, modulus_end = extent(content, version_end, 0x02)
+    _start, exponent_end = extent(content, modulus_end, 0x02)
+    public = tagged(0x30, content[version_end:exponent_end])
+    whole = tagged(0x30, _RSA_ALGORITHM + tagged(0x03, b"\0" + public))
     length = int.from_bytes(content[start:modulus_end], "big").bit_length()
     return PublicKey("rsa", length, service_type, binascii.b2a_base64(whole, newline=False).decode())
-
-
-def _extent(der: bytes, position: int, tag: int) -> tuple[int, int]:
-    """Where the content of the element at `position` begins and ends (ITU-T X.690, definite lengths)."""
-    if der[position] != tag:
-        raise ValueError("this private key is not what its PEM header says")
-    length, start = der[position + 1], position + 2
-    if length & 0x80:
-        octets = length & 0x7F
-        length = int.from_bytes(der[start : start + octets], "big")
-        start += octets
-    if start + length > len(der):
-        raise IndexError
-    return start, start + length
-
-
-def _value(der: bytes, position: int, tag: int) -> bytes:
-    start, end = _extent(der, position, tag)
-    return der[start:end]
-
-
-def _tagged(tag: int, content: bytes) -> bytes:
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    octets = (length.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | octets)) + length.to_bytes(octets, "big") + content
 
 
 def _ed25519_public_key(seed: bytes) -> bytes:

@@ -18,6 +18,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Domain, PublicKey
+from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 
 _NAME = re.compile(r"^primary_hostname\s*=\s*(\S+)", re.MULTILINE)
 _ADDRESSES = re.compile(r"^MD_HOSTIPS\s*=[ \t]*(.*)$", re.MULTILINE)
@@ -44,7 +45,7 @@ def read_view(
 ) -> View:
     """The domains `names` of a host, None for all of them, and what their records need. Raises MailError."""
     tree = Tree(root)
-    layout = _observe.find_layout(tree, layout_name)
+    layout = find_layout(tree, layout_name)
     with host_lock(tree, layout, lock_timeout, shared=True):
         host = _observe.read_host(_observe.read_tables(tree, layout), layout)
         chosen = {

@@ -36,6 +36,7 @@ DOMAINS_HEADER = """\
 # action=reject|discard|forward_to_address|forward_to_domain to=ADDRESS or DOMAIN
 # dkim=SELECTOR dkim_key=FILE in ssl/ (two of each, with a comma: two signatures) dmarc="RECORD"
 # dkim_stage=published|retiring|retired dkim_other=SELECTOR dkim_other_key=FILE dkim_until=TIME: a change of keys under way
+# cert=NAME: the certificate in the table certificates
 
 """
 DOMAINIPS_HEADER = """\
@@ -53,7 +54,7 @@ ADDRESSES_HEADER = """\
 
 _DOMAIN_FIELDS = (
     *("owner", "enabled", "disabled", "action", "to"),
-    *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc"),
+    *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc", "cert"),
 )
 _MEND = "Mend the line; nothing was changed"
 KEY_SUFFIX = ".private"
@@ -86,7 +87,14 @@ def _read_domain(name: str, fields: Mapping[str, str], ip_addresses: str) -> Dom
         _dkim(fields) if fields.get("dkim") else None,
         fields.get("dmarc", ""),
         _removal(fields) if fields.get("enabled") == "removing" else None,
+        _certificate(fields.get("cert", "")),
     )
+
+
+def _certificate(name: str) -> str:
+    if name and not is_domain(name):
+        raise MailError(f"cert={name[:80]} is not the name of a certificate", remedy=_MEND)
+    return name
 
 
 def _dkim(fields: Mapping[str, str]) -> Dkim:
@@ -107,7 +115,7 @@ def _dkim_keys(fields: Mapping[str, str], selectors: str, files: str) -> tuple[D
     names, keys = _list(fields.get(selectors)), _list(fields.get(files))
     if len(names) != len(keys):
         raise MailError(f"{selectors} and {files} must name as many selectors as files", remedy=_MEND)
-    if not all(_is_stored_form(_names.dkim_selector, name) for name in names):
+    if not all(_names.is_stored_form(_names.dkim_selector, name) for name in names):
         raise MailError(f"{selectors}={fields.get(selectors, '')[:80]} names what is no selector", remedy=_MEND)
     if not all(file.endswith(KEY_SUFFIX) and "/" not in file for file in keys):
         raise MailError(f"{files} names a file that is no key in ssl/", remedy=_MEND)
@@ -115,14 +123,7 @@ def _dkim_keys(fields: Mapping[str, str], selectors: str, files: str) -> tuple[D
 
 
 def is_domain(key: str) -> bool:
-    return _is_stored_form(_names.domain_name, key)
-
-
-def _is_stored_form(grammar: Callable[[str], str], text: str) -> bool:
-    try:
-        return grammar(text) == text
-    except ValueError:
-        return False
+    return _names.is_stored_form(_names.domain_name, key)
 
 
 def _addresses_of(value: str) -> tuple[str, ...]:
@@ -239,6 +240,8 @@ def domain_value(domain: Domain, current: str | None) -> str:
         fields.update(_dkim_fields(domain.dkim))
     if domain.dmarc:
         fields["dmarc"] = domain.dmarc
+    if domain.certificate:
+        fields["cert"] = domain.certificate
     if domain.removal:
         fields.update(_removal_fields(domain.removal))
     return render_fields(_with_unknown(fields, current, _DOMAIN_FIELDS))

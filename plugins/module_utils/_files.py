@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import (
     DIRECTORY,
     explained,
@@ -48,6 +48,10 @@ class Tree:
         """Without it ownership is left alone; permission bits are always set."""
         self.skipped_ownership = False
         """True once an owner or group would have been set and could not; the caller warns once."""
+
+    def full(self, path: str) -> str:
+        """A path inside the tree as other programs find it."""
+        return self.root.rstrip("/") + path
 
     def read(self, path: str) -> bytes | None:
         """The content of a regular file, or None if there is none. Raises MailError for anything else."""

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import ssl_entry
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     KEY_LENGTHS,
     Address,
@@ -44,7 +45,7 @@ def declaration_of(host: Host, names: Collection[str], with_hashes: bool = False
             mailboxes[domain_of(address.address)].append(address)
     return [
         {
-            **_domain_entry(host.domains[name], host.keys),
+            **_domain_entry(host.domains[name], host),
             "mailboxes": [_mailbox_entry(one, aliases[one.address], host.hashes if with_hashes else {}) for one in mailboxes[name]],
         }
         for name in sorted(names)
@@ -52,7 +53,7 @@ def declaration_of(host: Host, names: Collection[str], with_hashes: bool = False
     ]
 
 
-def _domain_entry(domain: Domain, keys: Mapping[str, PublicKey]) -> Entry:
+def _domain_entry(domain: Domain, host: Host) -> Entry:
     entry: Entry = {
         "name": domain.name,
         "owner": domain.owner,
@@ -64,9 +65,11 @@ def _domain_entry(domain: Domain, keys: Mapping[str, PublicKey]) -> Entry:
     if domain.forward_to:
         entry["forward_to"] = domain.forward_to
     if domain.dkim:
-        entry["dkim"] = _dkim_entry(domain.dkim, keys)
+        entry["dkim"] = _dkim_entry(domain.dkim, host.keys)
     if domain.dmarc:
         entry["dmarc"] = {"template": domain.dmarc}
+    if domain.certificate in host.certificates:
+        entry["ssl"] = ssl_entry(host.certificates[domain.certificate])
     return entry
 
 
@@ -114,7 +117,7 @@ def problems_of(host: Host, facts: Facts, drift: Iterable[Action], warnings: Ite
         name = warning.partition(" ")[0]
         problems[domain_of(name) or name].append(warning)
     for name, domain in host.domains.items():
-        problems[name].extend(_domain_problems(domain, facts))
+        problems[name].extend(_domain_problems(domain, host, facts))
     for name, address in host.addresses.items():
         why = _address_problem(name, address, host)
         if why:
@@ -122,11 +125,13 @@ def problems_of(host: Host, facts: Facts, drift: Iterable[Action], warnings: Ite
     return problems
 
 
-def _domain_problems(domain: Domain, facts: Facts) -> Iterable[str]:
+def _domain_problems(domain: Domain, host: Host, facts: Facts) -> Iterable[str]:
     if domain.removal:
         yield f"its removal began at {domain.removal.since} and is not finished; the next run finishes it"
     if facts.users.get(domain.owner) is None:
         yield f"its owner {domain.owner} is no system user"
+    if domain.certificate and domain.certificate not in host.certificates:
+        yield f"its certificate {domain.certificate} is not in the table certificates, so the host's own is shown"
     for address in domain.ip_addresses:
         if facts.ip_addresses is not None and address not in facts.ip_addresses:
             yield f"its sending address {address} is not on this host, so its mail cannot leave"

@@ -1,26 +1,20 @@
 # Copyright (c) 2026, fleetpost.mail contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes DKIM keys with the library cryptography, on all cores and at low priority, and checks those that users bring along.
-
-Making an RSA key releases the interpreter's lock, so threads do.
-"""
+"""Makes DKIM keys with the library cryptography, and checks those that users bring along."""
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import public_key_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import MadeKey
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import WantedKey
+from ansible_collections.fleetpost.mail.plugins.module_utils._workers import all_at_once
 
-_PRIORITY = 10
 _PUBLIC_EXPONENT = 65537
 
 
@@ -40,15 +34,7 @@ def make_keys(wanted: Mapping[str, WantedKey]) -> dict[str, MadeKey]:
             pem = _pem(ed25519.Ed25519PrivateKey.generate(), "PKCS8", serialization)
         return MadeKey(public_key_of(pem, one.key.service_type), pem.decode())
 
-    with ThreadPoolExecutor(_cores(), initializer=_lower_priority) as pool:
-        futures = {file: pool.submit(make, one) for file, one in wanted.items()}
-    errors = [error for error in (future.exception() for future in futures.values()) if error]
-    unexpected = [error for error in errors if not isinstance(error, MailError)]
-    if unexpected:
-        raise unexpected[0]
-    if errors:
-        raise MailErrors([error for error in errors if isinstance(error, MailError)])
-    return {file: future.result() for file, future in futures.items()}
+    return all_at_once(make, wanted)
 
 
 def _pem(key: Any, form: str, serialization: Any) -> bytes:
@@ -63,13 +49,3 @@ def _checked(wanted: WantedKey, private_key: str, serialization: Any) -> MadeKey
     except (ValueError, TypeError):
         raise MailError("this private key is damaged: its numbers do not fit each other", f"{wanted.where}private_key") from None
     return MadeKey(wanted.key, private_key)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-def _lower_priority() -> None:
-    """For this thread alone, which is what Linux makes of it: the rest of the run is not to wait for busy servers."""
-    # Raising it, from a process that is lower still, is for root alone.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))

@@ -12,16 +12,8 @@ from collections.abc import Iterator, Mapping
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import zone_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
-    Dkim,
-    DkimKey,
-    Facts,
-    FoundKey,
-    Host,
-    MadeKey,
-    Ownership,
-    PublicKey,
-)
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Dkim, DkimKey, Facts, FoundKey, Host, MadeKey, PublicKey
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import files_of, private_files_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import RemoveKey, SetOwnership, WriteKey
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing

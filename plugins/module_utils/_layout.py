@@ -26,7 +26,12 @@ class Layout:
     dovecot_group: str = "dovecot"
     mail_root: str = "/var/vmail"
     removed_dir: str = "/var/vmail/.removed"
+    run_dir: str = "/run"
     lock_file: str = "/run/mail-domains.lock"
+    # Stands while Dovecot has not been told of certificates that are new.
+    reload_marker: str = "/run/mail-domains.reload"
+    certbot_dir: str = "/etc/letsencrypt"
+    acme_hook: str = "/usr/local/sbin/mail-domain-certificates"
     audit_log: str = "/var/log/mail-domains.log"
     default_owner: str = "vmail"
 
@@ -53,6 +58,36 @@ class Layout:
     def key_record(self, file: str) -> str:
         """The TXT record of a DKIM key."""
         return f"{self.ssl_dir}/{file}.txt"
+
+    @property
+    def certificates(self) -> str:
+        return f"{self.exim_dir}/certificates"
+
+    def exim_certificate(self, name: str) -> str:
+        """Exim's copy of a certificate: key and chain."""
+        return f"{self.ssl_dir}/{name}.pem"
+
+    @property
+    def dovecot_certificates_dir(self) -> str:
+        return f"{self.dovecot_dir}/certs"
+
+    def dovecot_certificate(self, name: str) -> str:
+        """Dovecot's copy of a certificate: key and chain."""
+        return f"{self.dovecot_certificates_dir}/{name}.pem"
+
+    @property
+    def names(self) -> str:
+        """Which certificate Dovecot shows for which name."""
+        return f"{self.dovecot_certificates_dir}/names.conf"
+
+    @property
+    def acme_dir(self) -> str:
+        """What the ACME client needs to renew our certificates."""
+        return f"{self.certbot_dir}/fleetpost-mail"
+
+    def acme_credentials(self, name: str) -> str:
+        """The TSIG key with which the ACME client proves a name by DNS."""
+        return f"{self.acme_dir}/{name}.ini"
 
     @property
     def users(self) -> str:

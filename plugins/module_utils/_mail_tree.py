@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Ownership
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import (
     DIRECTORY,
     chown_open,

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified, Certifier, kept_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FORWARD_ACTIONS,
@@ -45,7 +46,7 @@ class Desired(NamedTuple):
     """The host as it should be, and what a user should be told of it.
 
     to_make: the DKIM keys, by file, that must be made first. looks: the domains whose rotation the DNS decides, which has not
-    been asked. waiting: the rotations that cannot go on yet.
+    been asked. waiting: what cannot go on yet. certified: the certificates, and what must be made or ordered for them.
     """
 
     host: Host
@@ -53,6 +54,7 @@ class Desired(NamedTuple):
     to_make: Mapping[str, WantedKey]
     looks: tuple[str, ...]
     waiting: tuple[Waiting, ...]
+    certified: Certified
 
 
 class WantedPassword(NamedTuple):
@@ -82,14 +84,21 @@ def _hash_there(host: Host, address: str) -> str | None:
 
 
 def merge(
-    host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str], made: Mapping[str, MadeKey] = MappingProxyType({})
+    host: Host,
+    declaration: Declaration,
+    facts: Facts,
+    new_hashes: Mapping[str, str],
+    made: Mapping[str, MadeKey] = MappingProxyType({}),
+    made_certificates: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Desired:
     """The desired host. new_hashes: address -> hash of each plain password that got a new one. made: new DKIM keys, by file.
+
+    made_certificates: new self-signed certificates, by name.
 
     Raises MailErrors with everything that is wrong with the end state; warnings are for what was wrong before and is
     not of this run, and for what cannot be known yet.
     """
-    merger = _Merger(host, declaration, facts, new_hashes, made)
+    merger = _Merger(host, declaration, facts, new_hashes, made, Certifier(host, facts, made_certificates))
     for domain in declaration.domains:
         merger.take_domain(domain)
     for mailbox in declaration.mailboxes:
@@ -107,7 +116,7 @@ def settle(host: Host, restored: frozenset[str] = frozenset()) -> Host:
         for name, address in host.addresses.items()
         if (not address.removal or name in restored) and domain_of(name) not in removed_domains
     }
-    return Host(domains, addresses, host.hashes)
+    return Host(domains, addresses, host.hashes, certificates=kept_certificates(host.domains, domains, host.certificates))
 
 
 def _settled_address(address: Address, restored: bool) -> Address:
@@ -134,13 +143,20 @@ class _Merger:
     """Builds the desired host from a copy of the present one, entry by entry."""
 
     def __init__(
-        self, host: Host, declaration: Declaration, facts: Facts, new_hashes: Mapping[str, str], made: Mapping[str, MadeKey]
+        self,
+        host: Host,
+        declaration: Declaration,
+        facts: Facts,
+        new_hashes: Mapping[str, str],
+        made: Mapping[str, MadeKey],
+        certifier: Certifier,
     ) -> None:
         self.there = host
         self.declaration = declaration
         self.facts = facts
         self.new_hashes = new_hashes
         self.made = made
+        self.certifier = certifier
         self.keys: dict[str, PublicKey] = {}
         self.to_make: dict[str, WantedKey] = {}
         self.looks: list[str] = []
@@ -164,10 +180,11 @@ class _Merger:
         self.errors.append(MailError(message, where, remedy))
 
     def take_domain(self, declared: DeclaredDomain) -> None:
+        if self.declaration.existing_only and declared.ssl and declared.name == self.facts.certifying.host:
+            return self.certifier.take_host(declared.ssl)
         current = self.there.domains.get(declared.name)
         if self.declaration.existing_only and (current is None or current.removal):
-            self._miss(declared.name)
-            return
+            return self._miss(declared.name)
         if current and current.removal:
             self._revive_addresses(declared.name)
         base = revived_domain(current) if current else Domain(declared.name)
@@ -217,6 +234,7 @@ class _Merger:
             base.ip_addresses if declared.ip_addresses is None else declared.ip_addresses,
             base.dkim if declared.dkim is None else self._merged_dkim(base, declared.dkim),
             base.dmarc if declared.dmarc is None else declared.dmarc,
+            certificate=base.certificate if declared.ssl is None else self.certifier.take(base, declared.ssl),
         )
 
     def _merged_dkim(self, base: Domain, declared: DeclaredDkim) -> Dkim | None:
@@ -243,10 +261,8 @@ class _Merger:
         found = self.facts.exim_format
         if declared.state == "absent" or found is None or found >= SIGNING_EXIM_FORMAT:
             return
-        message, remedy = (
-            "the Exim configuration of this host was written before DKIM and does not sign",
-            "Run the role fleetpost.mail.exim first",
-        )
+        message = "the Exim configuration of this host was written before DKIM and does not sign"
+        remedy = "Run the role fleetpost.mail.exim first"
         if self.facts.strict:
             self.fail(message, declared.where.rstrip("."), remedy)
         else:
@@ -356,14 +372,16 @@ class _Merger:
         return domains, addresses
 
     def result(self) -> Desired:
-        host = Host(self.domains, self.addresses, self.hashes, self.keys)
+        certified = self.certifier.result(self.domains, self.declaration.acme_max_orders)
+        host = Host(self.domains, self.addresses, self.hashes, self.keys, certified.certificates)
         found = check_targets(self.there, host, self.where)
-        self.errors.extend(found.errors)
-        self.warnings.extend(found.warnings)
+        self.errors.extend((*self.certifier.errors, *found.errors))
+        self.warnings.extend((*self.certifier.warnings, *found.warnings))
         if self.errors:
             raise MailErrors(self.errors)
         self.warnings.extend(lost_keys(self.there, self.facts))
-        return Desired(host, tuple(dict.fromkeys(self.warnings)), self.to_make, tuple(self.looks), tuple(self.waiting))
+        warnings, waiting = tuple(dict.fromkeys(self.warnings)), (*self.waiting, *certified.waiting)
+        return Desired(host, warnings, self.to_make, tuple(self.looks), waiting, certified)
 
 
 def _merged_mailbox(declared: DeclaredMailbox, current: Address | None) -> Mailbox:

@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Union
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import (
+    DEFAULT_ACME_MAX_ORDERS,
+    Certificate,
+    CertificateFacts,
+    DeclaredSsl,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table
 
 DEFAULT_OWNER = "vmail"
@@ -23,9 +30,10 @@ FORWARD_ACTIONS = ("forward_to_address", "forward_to_domain")
 REMOVED_MAIL = ("keep", "archive", "delete")
 DEFAULT_ARCHIVE_DIR = "/var/backups/mail-domains"
 DEFAULT_PRUNE_LIMIT = "10%"
-# Of the role exim's configuration: 1 served the tables, 2 signs as well.
-EXIM_FORMAT = 2
+# Of the role exim's configuration: 1 served the tables, 2 signs as well, 3 shows certificates by name.
+EXIM_FORMAT = 3
 SIGNING_EXIM_FORMAT = 2
+CERTIFYING_EXIM_FORMAT = 3
 DEFAULT_SELECTOR = "dkim"
 DEFAULT_SERVICE_TYPE = "email"
 DEFAULT_KEY_LENGTH = 2048
@@ -85,7 +93,10 @@ class PublicKey(NamedTuple):
 
 
 class Domain(NamedTuple):
-    """A mail domain as it stands on a host; `name` is its A-label. dmarc: the text of its record, empty for none."""
+    """A mail domain as it stands on a host; `name` is its A-label. dmarc: the text of its record, empty for none.
+
+    certificate: the name of the certificate that its servers are shown with, empty for the host's own.
+    """
 
     name: str
     owner: str = DEFAULT_OWNER
@@ -97,6 +108,7 @@ class Domain(NamedTuple):
     dkim: Dkim | None = None
     dmarc: str = ""
     removal: Removal | None = None
+    certificate: str = ""
 
 
 class Mailbox(NamedTuple):
@@ -136,12 +148,14 @@ class Host(NamedTuple):
     """All mail domains and addresses of a host, keyed by name and by full address, and the password hash of each mailbox.
 
     keys: the DKIM keys that were looked at, keyed by the name of their files; only those that can be read and are whole.
+    certificates: by name.
     """
 
     domains: Mapping[str, Domain]
     addresses: Mapping[str, Address]
     hashes: Mapping[str, str]
     keys: Mapping[str, PublicKey] = MappingProxyType({})
+    certificates: Mapping[str, Certificate] = MappingProxyType({})
 
 
 class DeclaredMailbox(NamedTuple):
@@ -196,6 +210,7 @@ class DeclaredDomain(NamedTuple):
     lists_mailboxes: bool = False
     dkim: DeclaredDkim | None = None
     dmarc: str | None = None
+    ssl: DeclaredSsl | None = None
 
 
 class Declaration(NamedTuple):
@@ -205,7 +220,8 @@ class Declaration(NamedTuple):
     prune: domains not listed go, and in domains that list mailboxes, addresses not listed. removed_mail: None is "keep"
     and "not said": a mailbox is then turned into an alias only under prune. existing_only: a domain that is not there is an
     error, not a new one. errors: what is wrong with the entries
-    themselves; they are reported together with what is wrong with the end state.
+    themselves; they are reported together with what is wrong with the end state. acme_max_orders: how many certificates are ordered
+    in the run at most.
     """
 
     domains: tuple[DeclaredDomain, ...] = ()
@@ -219,6 +235,7 @@ class Declaration(NamedTuple):
     exact_aliases: bool = False
     existing_only: bool = False
     errors: tuple[MailError, ...] = ()
+    acme_max_orders: int = DEFAULT_ACME_MAX_ORDERS
 
 
 class Account(NamedTuple):
@@ -228,23 +245,20 @@ class Account(NamedTuple):
     gid: int
 
 
-class Ownership(NamedTuple):
-    """Owner, group (numeric) and permission bits of a file or directory."""
-
-    uid: int
-    gid: int
-    mode: int
-
-
 class Tables(NamedTuple):
-    """The five tables as they were read, and the directories and files among them that exist (path -> ownership)."""
+    """The six tables as they were read, and the directories and files among them that exist (path -> ownership).
+
+    names: the text of Dovecot's part of the table certificates, None when there is none.
+    """
 
     domains: Table
     domainips: Table
     addresses: Table
     users: Table
     disabled_domains: Table
+    certificates: Table
     files: Mapping[str, Ownership]
+    names: str | None = None
 
 
 class Trees(NamedTuple):
@@ -311,7 +325,7 @@ class Facts(NamedTuple):
     owners can be set at all; where not, a tree is built with the owner it has. exim_uid: the user that reads the DKIM keys.
     exim_format: of the Exim configuration, None where it is not the role's.
     now: seconds since the epoch. keys: the DKIM keys that were looked at, by the name of their files. sights: what the DNS shows of
-    rotations that were looked up, by domain.
+    rotations that were looked up, by domain. certifying: what is known of certificates.
     """
 
     users: Mapping[str, Account | None]
@@ -327,6 +341,7 @@ class Facts(NamedTuple):
     now: float = 0.0
     keys: Mapping[str, FoundKey] = MappingProxyType({})
     sights: Mapping[str, Sight] = MappingProxyType({})
+    certifying: CertificateFacts = CertificateFacts()
 
     def attainable(self, wanted: Ownership, there: Ownership) -> Ownership:
         """What can be made of the ownership that is `there`."""

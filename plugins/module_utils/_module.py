@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_names
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
-from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, take_inventory
+from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, certificate_state, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import changed_domains, key_records
 from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, run
@@ -34,8 +34,41 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
 
     with_dns_records: the result names the TXT records of the declared domains' keys.
     """
+    request = _request(module)
+    try:
+        declaration = declare()
+        outcome = run(declaration, request)
+    except MailError as error:
+        fail(module, error)
+    else:
+        more: dict[str, Any] = {}
+        if "dns_timeout" in module.params:
+            more["waiting"] = [waiting._asdict() for waiting in outcome.waiting]
+        if with_dns_records:
+            more["dns_records"] = key_records(outcome.desired, [domain.name for domain in declaration.domains])
+        _exit(module, outcome, more)
+
+
+def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> None:
+    """Runs the module of one certificate to its end."""
+    request = _request(module)
+    try:
+        declaration = declare()
+        names = [domain.name for domain in declaration.domains]
+        before = certificate_state(request, names[0]) if names else {}
+        outcome = run(declaration, request)
+        after = before if module.check_mode else certificate_state(request, names[0])
+    except MailError as error:
+        fail(module, error)
+    else:
+        writes = any(action.action.endswith(" certificate") for action in outcome.actions)
+        renewed = writes if module.check_mode else before.get("fingerprint") != after.get("fingerprint")
+        _exit(module, outcome, {"certificate": after, "renewed": renewed})
+
+
+def _request(module: AnsibleModule) -> Request:
     parameters = module.params
-    request = Request(
+    return Request(
         parameters["root"],
         parameters["layout"],
         parameters["lock_timeout"],
@@ -44,27 +77,15 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
         tuple(parameters.get("resolvers") or ()),
         parameters.get("dns_timeout") or 20.0,
     )
-    try:
-        declaration = declare()
-        outcome = run(declaration, request)
-    except MailError as error:
-        fail(module, error)
-    else:
-        more: dict[str, Any] = {}
-        if "dns_timeout" in parameters:
-            more["waiting"] = [waiting._asdict() for waiting in outcome.waiting]
-        if with_dns_records:
-            more["dns_records"] = key_records(outcome.desired, [domain.name for domain in declaration.domains])
-        _exit(module, outcome, more)
 
 
 def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
     """Runs the info module to its end. `check_dns` is handed in, so that no other module carries the DNS code to the host."""
     parameters = module.params
-    request = Request(parameters["root"], parameters["layout"], parameters["lock_timeout"], module.check_mode)
+    request = _request(module)
     try:
         names = tuple(domain_names(parameters["names"] or ()))
-        question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"])
+        question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"], parameters["check_tls"])
         inventory = take_inventory(request, question, partial(check_dns, parameters) if parameters["check_dns"] else None)
     except MailError as error:
         fail(module, error)
@@ -112,6 +133,5 @@ def _exit(module: AnsibleModule, outcome: Outcome, more: dict[str, Any]) -> None
     for warning in outcome.warnings:
         module.warn(warning)
     if outcome.failures:
-        failures = (MailError(f"{failure.name} was not removed: {failure.error}") for failure in outcome.failures)
-        _fail_with(module, MailErrors(failures, "the rest was done"), result)
+        _fail_with(module, MailErrors(outcome.failures, "the rest was done"), result)
     module.exit_json(**result)

@@ -20,6 +20,11 @@ def moment_text(seconds: float | None = None) -> str:
     return time.strftime(_FORMAT, time.gmtime(seconds))
 
 
+def iso_text(seconds: float) -> str:
+    """A moment as results tell it: ``2026-11-23T04:00:00Z`` (ISO 8601)."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 def is_moment(text: str) -> bool:
     try:
         return moment_text(calendar.timegm(time.strptime(text, _FORMAT))) == text

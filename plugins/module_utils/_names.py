@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._idna import a_label, is_a_label
@@ -20,6 +21,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._idna import a_labe
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{4,253}}\Z)(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}\Z")
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+_KEY_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_][a-z0-9_-]*)*\Z")
 _LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*(?<!\.)\Z")
 _EXTERNAL_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_'+=~*&-]+(?:\.[A-Za-z0-9_'+=~*&-]+)*\Z")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
@@ -179,11 +181,27 @@ def dkim_selector(text: str) -> str:
     return name
 
 
-def absolute_directory(text: str) -> str:
+def tsig_key_name(text: str) -> str:
+    """The name of a TSIG key (RFC 8945), in lower case: labels of letters, digits, underscores and inner hyphens."""
+    name = text.lower().rstrip(".")
+    if len(name) > 253 or not _KEY_NAME.match(name):
+        raise ValueError(f"{printable(text)} is not the name of a TSIG key")
+    return name
+
+
+def absolute_path(text: str) -> str:
     """An absolute path without dots, control characters or doubled slashes."""
     if not text.startswith("/") or not text.isprintable() or any(part in ("", ".", "..") for part in text[1:].split("/")):
         raise ValueError(f"{printable(text)} is not an absolute path without . and ..")
     return text
+
+
+def is_stored_form(grammar: Callable[[str], str], text: str) -> bool:
+    """Whether a text is what the grammar makes of it."""
+    try:
+        return grammar(text) == text
+    except ValueError:
+        return False
 
 
 def printable(text: str) -> str:

@@ -15,21 +15,15 @@ import time
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import CERTIFICATES_HEADER, read_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._directories import unfinished_removals
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
-from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout, layout_for
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
-    EXIM_FORMAT,
-    Account,
-    Facts,
-    Host,
-    Mailbox,
-    Ownership,
-    Tables,
-    Trees,
-)
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import EXIM_FORMAT, Account, Facts, Host, Mailbox, Tables, Trees
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_keys import read_keys
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
+from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import ownership_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_table
 
 _EXIM_FORMAT = re.compile(r"^MD_FORMAT\s*=\s*(\d+)", re.MULTILINE)
@@ -37,26 +31,13 @@ _EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_OWNNAMES)\s*=\s*(.+)$", re.MU
 _DOVECOT_24 = re.compile(r"^\s*dovecot_config_version\s*=\s*2\.[4-9]", re.MULTILINE)
 
 
-def find_layout(tree: Tree, choice: str) -> Layout:
-    """The layout that the user chose, or that os-release(5) of the tree tells."""
-    os_release = _os_release(tree) if choice == "auto" else None
-    return layout_for(choice, os_release.decode("utf-8", "replace") if os_release else None)
-
-
-def _os_release(tree: Tree) -> bytes | None:
-    """/etc/os-release is a link to /usr/lib on most distributions, which is read there, so that no link is followed."""
-    status = tree.lstat("/etc/os-release")
-    is_file = status is not None and stat.S_ISREG(status.st_mode)
-    return tree.read("/etc/os-release" if is_file else "/usr/lib/os-release")
-
-
 def read_tables(tree: Tree, layout: Layout) -> Tables:
-    """The five tables. Raises MailError with file and line number for what cannot be read."""
+    """The six tables. Raises MailError with file and line number for what cannot be read."""
     files: dict[str, Ownership] = {}
     for directory in (layout.exim_dir, layout.dovecot_dir):
         found = tree.lstat(directory)
         if found is not None:
-            files[directory] = _ownership(found)
+            files[directory] = ownership_of(found)
 
     def table(name: str, path: str, header: str, separator: str = ": ") -> Table:
         directory_is_there = path.rpartition("/")[0] in files
@@ -64,7 +45,7 @@ def read_tables(tree: Tree, layout: Layout) -> Tables:
         if content is not None:
             status = tree.lstat(path)
             if status is not None:
-                files[path] = _ownership(status)
+                files[path] = ownership_of(status)
         return parse_table(name, path, content, header, separator)
 
     return Tables(
@@ -73,12 +54,19 @@ def read_tables(tree: Tree, layout: Layout) -> Tables:
         addresses=table("addresses", layout.addresses, _exim.ADDRESSES_HEADER),
         users=table("users", layout.users, _dovecot.USERS_HEADER, ":"),
         disabled_domains=table("disabled_domains", layout.disabled_domains, _dovecot.DISABLED_DOMAINS_HEADER, ":"),
+        certificates=table("certificates", layout.certificates, CERTIFICATES_HEADER),
         files=files,
+        names=_names_text(tree, layout, files),
     )
 
 
-def _ownership(status: os.stat_result) -> Ownership:
-    return Ownership(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+def _names_text(tree: Tree, layout: Layout, files: dict[str, Ownership]) -> str | None:
+    content = tree.read(layout.names) if tree.exists(layout.dovecot_certificates_dir) else None
+    status = tree.lstat(layout.names) if content is not None else None
+    if content is None or status is None:
+        return None
+    files[layout.names] = ownership_of(status)
+    return content.decode("utf-8", "replace")
 
 
 def read_host(tables: Tables, layout: Layout) -> Host:
@@ -87,6 +75,7 @@ def read_host(tables: Tables, layout: Layout) -> Host:
         _exim.read_domains(tables.domains, tables.domainips, layout.domains),
         _exim.read_addresses(tables.addresses, layout.addresses),
         _dovecot.read_hashes(tables.users),
+        certificates=read_certificates(tables.certificates, layout.certificates),
     )
 
 
@@ -97,7 +86,7 @@ def read_trees(tree: Tree, layout: Layout, present: Host, desired: Host) -> Tree
     status = tree.lstat(layout.mail_root)
     if status is None:
         return Trees(found, frozenset())
-    found[layout.mail_root] = _ownership(status)
+    found[layout.mail_root] = ownership_of(status)
     root = tree.open_directory(layout.mail_root)
     try:
         for path, is_new in _wanted_directories(layout, present, desired):
@@ -131,7 +120,7 @@ def _directory_at(root: int, path: str, mail_root: str) -> Ownership | None:
         return None
     if not stat.S_ISDIR(status.st_mode):
         raise MailError("this is not a directory", where=path, remedy="Move it away; a mail directory belongs there")
-    return _ownership(status)
+    return ownership_of(status)
 
 
 def _holds_mail(root: int, path: str, present: Host) -> bool:

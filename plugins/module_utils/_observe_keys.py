@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import (
@@ -18,11 +17,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import FoundKey, Ownership, PublicKey
-from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import status_at, unsuitable
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import FoundKey, PublicKey
+from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import content_at, ownership_of, status_at, unsuitable
 
-_LARGEST = 65536
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ABSENT = FoundKey(None, "is not there")
 
 
@@ -39,8 +36,8 @@ def read_keys(tree: Tree, layout: Layout, files: Iterable[str]) -> dict[str, Fou
 
 
 def _key_at(directory: int, file: str) -> FoundKey:
-    private, ownership = _content(directory, f"{file}.private")
-    text, text_ownership = _content(directory, f"{file}.txt")
+    private, ownership = content_at(directory, f"{file}.private")
+    text, text_ownership = content_at(directory, f"{file}.txt")
     zone_text = text.decode("utf-8", "replace")
     selector = selector_in_zone_text(zone_text)
     if ownership is None:
@@ -62,23 +59,4 @@ def _unreadable(directory: int, name: str) -> FoundKey:
     if status is None:
         return _ABSENT
     obstacle = unsuitable(directory, name, name)
-    return FoundKey(None, obstacle.message) if obstacle else FoundKey(None, "cannot be read", _ownership(status))
-
-
-def _ownership(status: os.stat_result) -> Ownership:
-    return Ownership(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
-
-
-def _content(directory: int, name: str) -> tuple[bytes, Ownership | None]:
-    """The content of a regular file with its ownership; nothing and None where there is none."""
-    try:
-        descriptor = os.open(name, _READ, dir_fd=directory)
-    except OSError:
-        return b"", None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return b"", None
-        return os.read(descriptor, _LARGEST), _ownership(status)
-    finally:
-        os.close(descriptor)
+    return FoundKey(None, obstacle.message) if obstacle else FoundKey(None, "cannot be read", ownership_of(status))

@@ -14,27 +14,28 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Order
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_steps import (
+    certificate_removals,
+    dovecot_steps,
+    exim_steps,
+    lineages_left,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified
 from ansible_collections.fleetpost.mail.plugins.module_utils._directories import adopted_trees, directory_steps, put_back_steps
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._key_steps import key_removals, key_steps
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
-    Alias,
-    Facts,
-    Host,
-    MadeKey,
-    Mailbox,
-    Observed,
-    Ownership,
-    domain_of,
-)
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Alias, Facts, Host, MadeKey, Mailbox, Observed, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     EndSessions,
     MakeDirectory,
+    ReloadDovecot,
     Remove,
     SetOwnership,
     Step,
-    WriteKey,
+    WriteCertificate,
     WriteTable,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import (
@@ -48,15 +49,20 @@ _TABLE_MODE = 0o640
 
 
 class Plan(NamedTuple):
-    """What a run does, in order, and what it changes in each table once it is all done."""
+    """What a run does, in order, and what it changes in each table once it is all done.
+
+    orders: certificates that are then ordered from their authorities. lineages_left: those that the ACME client is then to forget.
+    """
 
     steps: tuple[Step, ...]
     removals: tuple[Remove, ...]
     changes: tuple[TableChange, ...]
+    orders: tuple[Order, ...] = ()
+    lineages_left: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not self.steps and not self.removals
+        return not self.steps and not self.removals and not self.orders and not self.lineages_left
 
 
 def plan(
@@ -66,11 +72,15 @@ def plan(
     facts: Facts,
     removing: Removing,
     made: Mapping[str, MadeKey] = MappingProxyType({}),
+    certified: Certified | None = None,
 ) -> Plan:
     """The plan from what was observed to `desired`; nothing is read or written here. made: new DKIM keys, by file.
 
+    certified: the certificates of `desired` with their contents, as far as they were looked at.
+
     Raises MailErrors when the host is not set up for it, or when old mail stands where a new mailbox would.
     """
+    certified = certified or Certified(desired.certificates)
     changes = table_changes(layout, observed, desired, facts, removing)
     writes = [(change.path, change.content) for change in changes]
     tables = [WriteTable(path, content, _table_ownership(layout, path, facts)) for path, content in writes if content is not None]
@@ -78,20 +88,25 @@ def plan(
     if errors:
         raise MailErrors(errors)
     directories = list(directory_steps(layout, observed, desired, facts))
+    certificates = list(dovecot_steps(layout, observed, desired, facts, removing, certified))
+    keys = [*key_steps(layout, desired, facts, made), *exim_steps(layout, desired, facts, certified)]
     masks = tuple(_sessions_to_end(observed.host, desired, removing))
     steps: list[Step] = list(put_back_steps(layout, observed, desired, facts))
     steps += [step for step in directories if isinstance(step, MakeDirectory)]
     steps += [table for table in tables if _is_dovecots(layout, table.path)]
+    steps += certificates
     steps += [step for step in directories if not isinstance(step, MakeDirectory)]
-    keys = list(key_steps(layout, desired, facts, made))
-    steps += [step for step in keys if isinstance(step, WriteKey)]
-    steps += [step for step in keys if not isinstance(step, WriteKey)]
+    steps += sorted(keys, key=lambda step: isinstance(step, SetOwnership))
     steps += [table for table in tables if not _is_dovecots(layout, table.path)]
     steps += _wrong_table_ownerships(layout, observed, facts, {table.path for table in tables})
+    if facts.certifying.reload_is_due or any(isinstance(step, WriteCertificate) for step in certificates):
+        steps.append(ReloadDovecot())
     steps += key_removals(layout, observed.host, desired, facts, removing)
+    steps += certificate_removals(layout, observed, desired, removing)
     if masks:
         steps.append(EndSessions(masks))
-    return Plan(tuple(steps), tuple(_removals(layout, observed.host, desired, removing)), changes)
+    removals = tuple(_removals(layout, observed.host, desired, removing))
+    return Plan(tuple(steps), removals, changes, certified.orders, lineages_left(observed.host, desired, removing))
 
 
 def _is_dovecots(layout: Layout, path: str) -> bool:
@@ -130,7 +145,7 @@ def setup_warnings(layout: Layout, observed: Observed) -> list[str]:
 
 
 def _wrong_table_ownerships(layout: Layout, observed: Observed, facts: Facts, written: set[str]) -> Iterator[SetOwnership]:
-    tables = (layout.users, layout.disabled_domains, layout.domainips, layout.addresses, layout.domains)
+    tables = (layout.users, layout.disabled_domains, layout.domainips, layout.addresses, layout.certificates, layout.domains)
     for path in tables:
         there = observed.tables.files.get(path)
         wanted = _table_ownership(layout, path, facts)

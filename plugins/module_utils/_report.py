@@ -23,6 +23,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan
+from ansible_collections.fleetpost.mail.plugins.module_utils._report_certificates import certificate_actions, certificates_shown
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
@@ -61,6 +62,7 @@ def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list
     found += (_removal_action(removal) for removal in plan.removals)
     found += _login_actions(layout, plan, present, desired)
     found += _key_actions(plan, found)
+    found += (Action(*action) for action in certificate_actions(plan, present, desired))
     found += _directory_actions(layout, plan, found)
     return sorted(found)
 
@@ -88,6 +90,8 @@ def _described(domain: Domain, addresses: int) -> str:
         parts.append(f"signs with {shown_signing(domain.dkim)}")
     if domain.dmarc:
         parts.append(f"DMARC {domain.dmarc}")
+    if domain.certificate:
+        parts.append(f"certificate {domain.certificate}")
     if not domain.enabled:
         parts.append(f"disabled ({domain.disabled_action})")
     if addresses:
@@ -245,6 +249,8 @@ def diff_of(root: str, plan: Plan) -> list[dict[str, str]]:
     """What ``--diff`` shows: for each table the lines that change, cut after DIFF_LINES, and the directories."""
     shown = [_table_diff(root, change) for change in plan.changes if change.after or change.is_new]
     shown += _keys_diff(root, plan)
+    certificates = certificates_shown(plan)
+    shown += [_diff(root, "certificates", *certificates)] if any(certificates) else []
     shown += _directories_diff(root, plan)
     return shown
 

@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils._acme import forget_lineages, order_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_maker import make_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import system_resolvers
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sight import dkim_sights
@@ -31,7 +33,10 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import moment_text
+from ansible_collections.fleetpost.mail.plugins.module_utils._observe_certificates import gather_certificate_facts
+from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan, plan, setup_warnings
+from ansible_collections.fleetpost.mail.plugins.module_utils._renewal import install_renewed
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     Action,
     actions_of,
@@ -61,9 +66,10 @@ class Request(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run did, or in check mode would do. failures: removals that did not work out, whose lines are back.
+    """What a run did, or in check mode would do. failures: removals that did not work out, whose lines are back, and certificates
+    that were ordered in vain, in whose place the old ones go on being shown.
 
-    waiting: rotations of DKIM keys that cannot go on yet. desired: the host as it is afterwards.
+    waiting: what cannot go on yet. desired: the host as it is afterwards.
     """
 
     changed: bool
@@ -73,15 +79,16 @@ class Outcome(NamedTuple):
     warnings: list[str]
     desired: Host
     waiting: Sequence[Waiting] = ()
-    failures: Sequence[_apply.Failure] = ()
+    failures: Sequence[MailError] = ()
 
 
 class Prepared(NamedTuple):
-    """What was made ready outside the lock, because it takes long: password hashes, DKIM keys, and what the DNS shows."""
+    """What was made ready outside the lock, because it takes long: password hashes, DKIM keys, certificates, what the DNS shows."""
 
     hashes: Mapping[str, str] = MappingProxyType({})
     keys: Mapping[str, MadeKey] = MappingProxyType({})
     sights: Mapping[str, Sight] = MappingProxyType({})
+    certificates: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Line(NamedTuple):
@@ -97,13 +104,13 @@ class Line(NamedTuple):
 def run(declaration: Declaration, request: Request) -> Outcome:
     """Makes the host match the declaration, or in check mode says what that would take. Raises MailError."""
     tree = Tree(request.root)
-    layout = _observe.find_layout(tree, request.layout)
+    layout = find_layout(tree, request.layout)
     prepared = Prepared(_hash_passwords(tree, layout, declaration, request))
     for _round in range(_ROUNDS):
         with host_lock(tree, layout, request.lock_timeout, shared=request.check_mode):
             line = walk_to_plan(tree, layout, declaration, request, prepared)
-            wants_more = line.desired.looks or (line.desired.to_make and not request.check_mode)
-            if not wants_more:
+            makes = line.desired.to_make or line.desired.certified.to_make
+            if not line.desired.looks and (request.check_mode or not makes):
                 outcome = _outcome(layout, line, request)
                 if request.check_mode or line.plan.is_empty:
                     return outcome
@@ -114,13 +121,32 @@ def run(declaration: Declaration, request: Request) -> Outcome:
         prepared = _prepare(line.desired, prepared, request)
     else:
         raise BusyError("other runs changed what this one was about to do", remedy="Run it again")
+    left = line.plan.lineages_left
     if line.plan.removals:
-        failures = _finish(tree, layout, line, request, failures)
+        failures, also_left = _finish(tree, layout, line, request, failures)
+        left += also_left
     failed = {failure.name for failure in failures}
     _audit_log.append(tree, layout, [action._asdict() for action in outcome.actions if not action.is_removal_of(failed)])
     if tree.skipped_ownership:
         outcome.warnings.append("ownership was left alone: this process may not change it")
-    return outcome._replace(failures=failures)
+    if left:
+        outcome.warnings.extend(map(str, forget_lineages(tree, layout, left)))
+    not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in failures]
+    return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
+
+
+def _certify(tree: Tree, layout: Layout, line: Line, request: Request) -> list[MailError]:
+    """Orders certificates and installs what was got, outside the lock and while the old ones are shown. Returns what failed."""
+    if not line.plan.orders:
+        return []
+    all_acme = [one.acme for one in line.desired.host.certificates.values() if one.acme]
+    try:
+        ordered = order_certificates(tree, layout, line.plan.orders, all_acme)
+        moment = moment_text()
+        install_renewed(tree, layout, request.lock_timeout, {one.certificate.name: moment if one.error else "" for one in ordered})
+    except MailError as error:
+        return [error]
+    return [one.error for one in ordered if one.error]
 
 
 def _hash_passwords(tree: Tree, layout: Layout, declaration: Declaration, request: Request) -> dict[str, str]:
@@ -141,16 +167,21 @@ def _hash_passwords(tree: Tree, layout: Layout, declaration: Declaration, reques
 
 def _prepare(desired: Desired, prepared: Prepared, request: Request) -> Prepared:
     """Makes the keys that are wanted and asks the DNS; the next walk takes what still matters then."""
-    keys = {**prepared.keys, **make_keys(desired.to_make)} if desired.to_make and not request.check_mode else prepared.keys
+    keys, certificates = prepared.keys, prepared.certificates
+    if not request.check_mode:
+        keys = {**keys, **make_keys(desired.to_make)} if desired.to_make else keys
+        to_make = desired.certified.to_make
+        certificates = {**certificates, **make_certificates(to_make)} if to_make else certificates
+    prepared = prepared._replace(keys=keys, certificates=certificates)
     wanted = {name: _records_ahead(desired.host, name) for name in desired.looks}
     if not wanted:
-        return prepared._replace(keys=keys)
+        return prepared
     try:
         sights = dkim_sights(wanted, request.resolvers or system_resolvers(), request.dns_timeout)
     except MailError as error:
         # Rotations wait for a DNS that cannot be asked; all else does not.
         sights = dict.fromkeys(wanted, Sight(False, 0, str(error)))
-    return Prepared(prepared.hashes, keys, {**prepared.sights, **sights})
+    return prepared._replace(sights={**prepared.sights, **sights})
 
 
 def _records_ahead(host: Host, name: str) -> list[tuple[str, PublicKey]]:
@@ -162,7 +193,7 @@ def _records_ahead(host: Host, name: str) -> list[tuple[str, PublicKey]]:
 def walk_to_plan(
     tree: Tree, layout: Layout, declaration: Declaration, request: Request, prepared: Prepared, every_key: bool = False
 ) -> Line:
-    """The walk as far as the plan. every_key: look at the keys of all domains, and not of the declared ones alone."""
+    """The walk as far as the plan. every_key: look at keys and certificates of all domains, and not of the declared ones alone."""
     tables = _observe.read_tables(tree, layout)
     present = _observe.read_host(tables, layout)
     owners = {domain.owner for domain in present.domains.values()} | {layout.default_owner}
@@ -171,11 +202,12 @@ def walk_to_plan(
     if every_key:
         files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
     facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode, key_files=files)
-    facts = facts._replace(sights=prepared.sights)
-    desired = merge(present, declaration, facts, prepared.hashes, prepared.keys)
+    certifying = gather_certificate_facts(tree, layout, present, declaration.domains, every=every_key)
+    facts = facts._replace(sights=prepared.sights, certifying=certifying)
+    desired = merge(present, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates)
     observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host))
     removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
-    made = plan(layout, observed, desired.host, facts, removing, prepared.keys)
+    made = plan(layout, observed, desired.host, facts, removing, prepared.keys, desired.certified)
     return Line(present, desired, facts, made, [*desired.warnings, *setup_warnings(layout, observed)])
 
 
@@ -191,8 +223,13 @@ def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
     )
 
 
-def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]) -> list[_apply.Failure]:
-    """The second half of removals: what was set aside is disposed of, then the lines are dropped or come back."""
+def _finish(
+    tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]
+) -> tuple[list[_apply.Failure], tuple[str, ...]]:
+    """The second half of removals: what was set aside is disposed of, then the lines are dropped or come back.
+
+    Returns what failed, and the certificates that went with their domains.
+    """
     failed = {failure.name for failure in failures}
     failures = failures + _apply.dispose(tree, [removal for removal in line.plan.removals if removal.name not in failed])
     failed = {failure.name for failure in failures}
@@ -206,10 +243,12 @@ def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: 
         to_restore = [removal for removal in line.plan.removals if removal.name in failed - busy]
         restored, failures = _put_back(tree, present, line.facts, to_restore, failures)
         desired = settle(present, restored)
+        certifying = gather_certificate_facts(tree, layout, present, ())
+        facts = line.facts._replace(keys={}, certifying=certifying._replace(found={}))
         observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired))
-        made = plan(layout, observed, desired, line.facts._replace(keys={}), Removing("keep", "", "", finished))
+        made = plan(layout, observed, desired, facts, Removing("keep", "", "", finished))
         _apply.walk_steps(tree, layout, made.steps)
-    return failures
+    return failures, made.lineages_left
 
 
 def _put_back(

@@ -28,10 +28,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._exim_processes imp
     is_reception,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._tools import TOOL_ENVIRONMENT, TOOL_PATH, last_line, run_tool
 
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
-_TOOL_SECONDS = 30.0
 # Dovecot's own default of BLF-CRYPT is 5 rounds, 4 ms of a guesser's time.
 _ROUNDS = {"BLF-CRYPT": ("-r", "10")}
 _BCRYPT_BYTES = 72
@@ -48,9 +46,9 @@ _QUEUE_HEAD = re.compile(r"\s*[0-9]+[smhdw]\s+\S+\s+(?P<id>[0-9A-Za-z]{6}-[0-9A-
 
 def dovecot_version() -> str | None:
     """The version of the installed Dovecot ("2.3.19.1"), None if none is installed. Raises MailError."""
-    if shutil.which("dovecot", path=_PATH) is None:
+    if shutil.which("dovecot", path=TOOL_PATH) is None:
         return None
-    answer = _run(["dovecot", "--version"])
+    answer = run_tool(["dovecot", "--version"])
     version = re.match(r"[0-9]+(\.[0-9]+)+", answer.stdout)
     if answer.returncode != 0 or version is None:
         raise MailError("Dovecot does not tell its version", remedy="See what `dovecot --version` prints")
@@ -71,7 +69,7 @@ def hash_password(password: str, scheme: str) -> str:
             remedy="Use a shorter one, or the scheme ARGON2ID",
         )
     # Twice: asked once only, doveadm goes on with the empty password and tells success.
-    answer = _run(["doveadm", "pw", "-s", scheme, *_ROUNDS.get(scheme, ())], f"{password}\n{password}\n")
+    answer = run_tool(["doveadm", "pw", "-s", scheme, *_ROUNDS.get(scheme, ())], f"{password}\n{password}\n")
     made = _HASH.fullmatch(answer.stdout.strip())
     if answer.returncode != 0 or answer.stderr.strip() or made is None:
         raise MailError(
@@ -94,7 +92,7 @@ def password_matches(password: str, password_hash: str) -> bool:
         made = _crypt(password, parts["hash"])
         if made is not None:
             return hmac.compare_digest(made, parts["hash"].encode())
-    return _run(["doveadm", "pw", "-t", password_hash], f"{password}\n").returncode == 0
+    return run_tool(["doveadm", "pw", "-t", password_hash], f"{password}\n").returncode == 0
 
 
 def end_sessions(masks: Sequence[str]) -> None:
@@ -102,7 +100,7 @@ def end_sessions(masks: Sequence[str]) -> None:
 
     A Dovecot that does not run or is not installed has no sessions. Raises MailError when it cannot be asked.
     """
-    if shutil.which("doveadm", path=_PATH) is None:
+    if shutil.which("doveadm", path=TOOL_PATH) is None:
         return
     wanted = [mask.lower() for mask in masks]
     if len(wanted) > _FEW_MASKS:
@@ -110,11 +108,11 @@ def end_sessions(masks: Sequence[str]) -> None:
         users = _logged_in()
         wanted = [mask for mask in wanted if any(fnmatch.fnmatchcase(user, mask) for user in users)]
     for mask in wanted:
-        answer = _run(["doveadm", "kick", mask])
+        answer = run_tool(["doveadm", "kick", mask])
         if _does_not_run(answer):
             return
         if answer.returncode not in (0, _NOBODY_KICKED):
-            raise MailError(f"Dovecot did not end the sessions of {mask}: {_last_line(answer.stderr)}")
+            raise MailError(f"Dovecot did not end the sessions of {mask}: {last_line(answer.stderr)}")
 
 
 def flush_queue(layout: Layout, domains: Collection[str], limit: float = 120.0) -> int:
@@ -192,32 +190,6 @@ def _local_addresses(fib_trie: Iterator[str]) -> Iterator[str]:
             yield address
 
 
-def _run(command: list[str], secret: str = "", limit: float = _TOOL_SECONDS) -> subprocess.CompletedProcess[str]:
-    """Run a tool with `secret` on its standard input; what it prints may hold it and is shown by no error from here."""
-    program = os.path.basename(command[0])
-    try:
-        return subprocess.run(
-            command,
-            input=secret,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env=_ENVIRONMENT,
-            cwd="/",
-            timeout=limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise MailError(f"{program} did not end within {limit:.1f} s", remedy="See the host's log and its load") from None
-    except OSError as error:
-        raise MailError(f"cannot run {program}: {error.strerror}", remedy="Run the collection's roles on this host first") from None
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return "".join(char if char.isprintable() else "?" for char in lines[-1])[:300] if lines else "no reason given"
-
-
 def _is_askable(password: str) -> bool:
     """Whether doveadm reads it as it is: one line of UTF-8, which a lone surrogate (from JSON's \\ud800) is not."""
     try:
@@ -247,11 +219,11 @@ def _libcrypt() -> ctypes.CDLL | None:
 
 
 def _logged_in() -> frozenset[str]:
-    answer = _run(["doveadm", "who", "-1"])
+    answer = run_tool(["doveadm", "who", "-1"])
     if _does_not_run(answer):
         return frozenset()
     if answer.returncode != 0:
-        raise MailError(f"Dovecot does not tell who is logged in: {_last_line(answer.stderr)}")
+        raise MailError(f"Dovecot does not tell who is logged in: {last_line(answer.stderr)}")
     return frozenset(line.split()[0].lower() for line in answer.stdout.splitlines() if line.strip())
 
 
@@ -264,9 +236,9 @@ def _queued_messages(layout: Layout, domains: frozenset[str]) -> list[str]:
     # Not `exim -R`: what it selects by is limited to 256 characters.
     found = []
     message = ""
-    answer = _run([layout.exim_binary, "-bpru"])
+    answer = run_tool([layout.exim_binary, "-bpru"])
     if answer.returncode != 0:
-        raise MailError(f"Exim does not tell what is queued: {_last_line(answer.stderr)}")
+        raise MailError(f"Exim does not tell what is queued: {last_line(answer.stderr)}")
     for line in answer.stdout.splitlines():
         head = _QUEUE_HEAD.match(line)
         if head:
@@ -283,7 +255,7 @@ def _deliver(layout: Layout, messages: Sequence[str], limit: float) -> None:
     nothing = subprocess.DEVNULL
     try:
         delivery = subprocess.Popen(
-            command, stdin=nothing, stdout=nothing, stderr=nothing, env=_ENVIRONMENT, cwd="/", start_new_session=True
+            command, stdin=nothing, stdout=nothing, stderr=nothing, env=TOOL_ENVIRONMENT, cwd="/", start_new_session=True
         )
         code = delivery.wait(limit)
     except subprocess.TimeoutExpired:

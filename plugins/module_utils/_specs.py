@@ -7,6 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import (
+    CERTIFICATE_KEY_TYPES,
+    CHALLENGE_METHODS,
+    CHALLENGES,
+    DEFAULT_ACME_MAX_ORDERS,
+    DEFAULT_PROPAGATION,
+    DNS_PORT,
+    PROVIDERS,
+    TSIG_ALGORITHMS,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ACTIONS,
@@ -90,6 +100,54 @@ LOOK: Spec = {
     "dns_timeout": {"type": "float", "default": 20.0},
 }
 
+RFC2136: Spec = {
+    "server": {"type": "str", "required": True},
+    "port": {"type": "int", "default": DNS_PORT},
+    "tsig_name": {"type": "str", "required": True},
+    "tsig_secret": {"type": "str", "no_log": True},
+    "tsig_algorithm": {"type": "str", "choices": list(TSIG_ALGORITHMS), "default": TSIG_ALGORITHMS[0]},
+    "propagation_seconds": {"type": "int", "default": DEFAULT_PROPAGATION},
+}
+
+# What may be said once for all certificates of a host.
+SSL_DEFAULTS: Spec = {
+    "provider": {"type": "str", "choices": list(PROVIDERS)},
+    "key_type": {"type": "str", "choices": list(CERTIFICATE_KEY_TYPES), "no_log": False},
+    "key_size": {"type": "int", "no_log": False},
+    "valid_days": {"type": "int"},
+    "renew_before_days": {"type": "int"},
+    "email": {"type": "str"},
+    "acme_directory": {"type": "str"},
+    "challenge": {"type": "str", "choices": list(CHALLENGES)},
+    "challenge_method": {"type": "str", "choices": [method for methods in CHALLENGE_METHODS.values() for method in methods]},
+    "webroot": {"type": "path"},
+    "rfc2136": {"type": "dict", "options": RFC2136},
+    "terms_agreed": {"type": "bool"},
+    "eab_kid": {"type": "str"},
+    "eab_hmac_key": {"type": "str", "no_log": True},
+    "ca_certificate": {"type": "path"},
+}
+
+SSL: Spec = {
+    "state": {"type": "str", "choices": list(DKIM_STATES), "default": "present"},
+    "alias": {"type": "str"},
+    "alternative_names": {"type": "list", "elements": "str"},
+    **SSL_DEFAULTS,
+    "certificate": {"type": "str"},
+    "chain": {"type": "str"},
+    "private_key": {"type": "str", "no_log": True},
+    "certificate_path": {"type": "path"},
+    "chain_path": {"type": "path"},
+    "private_key_path": {"type": "path", "no_log": False},
+    "force": {"type": "bool", "default": False},
+}
+
+# What concerns the certificates of all domains of a run.
+CERTIFYING: Spec = {
+    "ssl_defaults": {"type": "dict", "options": SSL_DEFAULTS},
+    "acme_max_orders": {"type": "int", "default": DEFAULT_ACME_MAX_ORDERS},
+}
+
 DOMAIN: Spec = {
     "name": {"type": "str", "required": True, "aliases": ["domain"]},
     "owner": {"type": "str"},
@@ -100,6 +158,7 @@ DOMAIN: Spec = {
     "ip_addresses": {"type": "list", "elements": "str"},
     "dkim": {"type": "dict", "options": DKIM},
     "dmarc": {"type": "dict", "options": DMARC},
+    "ssl": {"type": "dict", "options": SSL},
 }
 
 # The entries of mailboxes are validated one by one, so that an error says which one it is in.
@@ -130,8 +189,8 @@ PROVIDER: Spec = {
     "tsig_secret": {"type": "str", "no_log": True},
     "tsig_algorithm": {
         "type": "str",
-        "choices": ["hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"],
-        "default": "hmac-sha256",
+        "choices": list(TSIG_ALGORITHMS),
+        "default": TSIG_ALGORITHMS[0],
     },
 }
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Union
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Ownership, Removal
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Removal
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 
 
 class MakeDirectory(NamedTuple):
@@ -42,6 +43,31 @@ class RemoveKey(NamedTuple):
 
     domain: str
     path: str
+
+
+class WriteCertificate(NamedTuple):
+    """Write a server's copy of a certificate, key and chain in one file, or what goes with the certificates.
+
+    content: a secret, shown nowhere; None while it is still to be made, in check mode. certificate: its name, empty for what
+    belongs to all. shown: what the file will be, in words.
+    """
+
+    path: str
+    content: bytes | None
+    ownership: Ownership
+    certificate: str
+    shown: str
+
+
+class RemoveCertificate(NamedTuple):
+    """Remove one file of a certificate that is over."""
+
+    path: str
+    certificate: str
+
+
+class ReloadDovecot(NamedTuple):
+    """Let Dovecot read which certificates it shows; sessions go on."""
 
 
 class SetOwnership(NamedTuple):
@@ -88,4 +114,16 @@ class PutBack(NamedTuple):
     owner: Account
 
 
-Step = Union[PutBack, MakeDirectory, WriteTable, WriteKey, RemoveKey, SetOwnership, ChownTree, EndSessions]
+Step = Union[
+    PutBack,
+    MakeDirectory,
+    WriteTable,
+    WriteKey,
+    RemoveKey,
+    WriteCertificate,
+    RemoveCertificate,
+    ReloadDovecot,
+    SetOwnership,
+    ChownTree,
+    EndSessions,
+]

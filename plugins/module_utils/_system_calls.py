@@ -14,10 +14,12 @@ import stat
 from collections.abc import Callable, Iterator
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
 _AT_EMPTY_PATH = 0x1000
+_LARGEST = 65536
 _PIDFD_GETFD = 438  # the same on every architecture
 _REMEDIES = {
     errno.ENOSPC: "Free some space on that file system and run again",
@@ -71,6 +73,25 @@ def open_entry(parent: int, name: str, path: str) -> int:
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     except OSError as error:
         raise unsuitable(parent, name, path) or error from error
+
+
+def ownership_of(status: os.stat_result) -> Ownership:
+    return Ownership(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+
+
+def content_at(directory: int, name: str) -> tuple[bytes, Ownership | None]:
+    """The content of a small regular file in an open directory with its ownership; nothing and None where there is none."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return b"", None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return b"", None
+        return os.read(descriptor, _LARGEST), ownership_of(status)
+    finally:
+        os.close(descriptor)
 
 
 def sync_file_system(descriptor: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Optional
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import certificate_values
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
@@ -85,6 +86,7 @@ def table_changes(layout: Layout, observed: Observed, desired: Host, facts: Fact
             (layout.disabled_domains, tables.disabled_domains, differ.disabled_domains(), False),
             (layout.domainips, tables.domainips, differ.domainips(), False),
             (layout.addresses, tables.addresses, differ.addresses(), False),
+            (layout.certificates, tables.certificates, differ.certificates(), False),
             (layout.domains, tables.domains, differ.domains(), False),
         )
     )
@@ -162,6 +164,21 @@ class _Differ:
         if there.removal or domain_of(there.address) not in self.desired.domains:
             return value
         return _exim.address_value(there._replace(removal=self.removing.removal_of(there)), value)
+
+    def certificates(self) -> tuple[Values, Values]:
+        after: dict[str, str | None] = {}
+        values = self.tables.certificates.values
+        changed = [one for name, one in self.desired.certificates.items() if self.present.certificates.get(name) is not one]
+        gone = [one for name, one in self.present.certificates.items() if self.desired.certificates.get(name) is not one]
+        after.update((name, None) for certificate in gone for name in certificate.all_names if name in values)
+        for certificate in changed:
+            for name, value in certificate_values(certificate, values):
+                after.pop(name, None)
+                _note(after, values, name, value)
+        pending = {self.present.domains[name].certificate for name in self.removed_domains if not self.removing.is_over(name)}
+        kept = (one for one in gone if one.name in pending and one.name not in self.desired.certificates)
+        interim = {name: values[name] for certificate in kept for name in certificate.all_names if after.get(name, "") is None}
+        return after, interim
 
     def users(self) -> tuple[Values, Values]:
         after: dict[str, str | None] = {}

@@ -45,6 +45,11 @@ options:
         for hosts whose MX records have another name.
     type: bool
     default: false
+  check_tls:
+    description:
+      - Whether to ask the running servers, on ports 465 and 993, which certificate they show for each name.
+    type: bool
+    default: false
   resolvers:
     description:
       - With O(check_dns) the servers to ask, as C(ADDRESS) or C(ADDRESS@PORT), in the place of the authoritative servers of each
@@ -152,6 +157,67 @@ status:
       sample:
         - {"domain": "example.com", "kind": "mx", "record": "example.com", "type": "MX", "status": "ok",
            "expected": ["10 mx1.example.net."], "found": ["10 mx1.example.net."], "server": "ns1.example.net (192.0.2.53)", "why": ""}
+certificates:
+  description: The state of the certificates of these domains, and of those that belong to no domain, such as the host's own.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: The name that its files are called after.
+      type: str
+      sample: mail.example.com
+    names:
+      description: All names that it is shown for.
+      type: list
+      elements: str
+    domains:
+      description: The mail domains that name it.
+      type: list
+      elements: str
+    is_host:
+      description: Whether it is the host's own.
+      type: bool
+    paths:
+      description: Key and chain for C(exim) and for C(dovecot).
+      type: dict
+    provider:
+      description: Where it is to come from.
+      type: str
+    issuer:
+      description: Who issued it (RFC 4514).
+      type: str
+    is_self_signed:
+      description: Whether nobody issued it.
+      type: bool
+    not_before:
+      description: From when it is valid.
+      type: str
+      sample: "2026-11-26T08:00:13Z"
+    not_after:
+      description: Until when it is valid.
+      type: str
+    days_left:
+      description: How many whole days that is from now.
+      type: int
+    fingerprint:
+      description: SHA-256 of the certificate.
+      type: str
+    pair_ok:
+      description: Whether both servers have a key and a certificate that belong together.
+      type: bool
+    same_on_both:
+      description: Whether the two servers have the same.
+      type: bool
+    tls:
+      description: Port of a running server to whether it shows this certificate for all its names.
+      type: dict
+      returned: when O(check_tls=true)
+      sample: {"465": true, "993": true}
+    problems:
+      description: What is wrong with it, each in a sentence. They are among the problems of its domains too.
+      type: list
+      elements: str
 """
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_check import check_dns
@@ -168,6 +234,7 @@ def main() -> None:
                 "use": {"type": "bool", "default": True},
                 "export_file": {"type": "path"},
                 "check_dns": {"type": "bool", "default": False},
+                "check_tls": {"type": "bool", "default": False},
                 **LOOK,
             }
         ),

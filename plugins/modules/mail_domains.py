@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - fleetpost.mail.common.removal
   - fleetpost.mail.common.password_scheme
   - fleetpost.mail.common.look
+  - fleetpost.mail.common.certifying
   - fleetpost.mail.common.attributes
 options:
   domains:
@@ -198,6 +199,176 @@ options:
             description: The same for the domain of the envelope.
             type: str
             choices: [r, s]
+      ssl:
+        description:
+          - The certificate that the domain's names are shown with, by SNI (RFC 6066 section 3), on the ports of Exim and Dovecot.
+            Exim shows a new one at once, Dovecot after a reload at the end of the run, in which no session ends. An empty
+            dictionary is a self-signed certificate for V(mail.DOMAIN).
+          - What is omitted here is as it is, or as the host's default says (see C(ssl_defaults)).
+          - A new domain is shown with the host's own certificate when this is omitted.
+        type: dict
+        suboptions:
+          state:
+            description:
+              - V(absent) shows the domain with the host's own certificate again. A certificate that no domain names any more is
+                removed from both servers, and certbot forgets it.
+            type: str
+            choices: [present, absent]
+            default: present
+          alias:
+            description:
+              - The name that users and their mail programs connect to. The files are called after it, and several domains may
+                share one.
+              - V(mail.DOMAIN) for a domain without a certificate of its own when this is omitted.
+            type: str
+          alternative_names:
+            description:
+              - Further names in the certificate, such as V(imap.example.com) or V(*.example.com). The list is the whole list.
+              - A name belongs to the owner of the mail domain that it lies in, and to one certificate.
+            type: list
+            elements: str
+          provider:
+            description:
+              - V(selfsigned) is made on the host. V(provided) is given here, or as files on the host. V(acme) comes from a
+                certificate authority such as Let's Encrypt, through certbot, which the role P(fleetpost.mail.acme#role) installs
+                and which renews it between runs.
+              - A certificate that is not there yet, or cannot be got, never leaves a name without TLS. What was there before
+                stays, or a self-signed one stands in.
+              - V(selfsigned) for a new certificate when this is omitted.
+            type: str
+            choices: [selfsigned, acme, provided]
+          key_type:
+            description:
+              - V(ecdsa) for a new certificate of a domain, V(rsa) for the host's own, when this is omitted.
+            type: str
+            choices: [ecdsa, rsa]
+          key_size:
+            description:
+              - Bits of the key. V(256) or V(384) for V(ecdsa), V(2048), V(3072) or V(4096) for V(rsa). The smallest when this is
+                omitted.
+            type: int
+          valid_days:
+            description:
+              - For how long a self-signed certificate is valid. V(3650) for a new one when this is omitted.
+            type: int
+          renew_before_days:
+            description:
+              - How many days before its end a certificate is renewed by a run, and never before two thirds of its life are over.
+                The timer of certbot has a rule of its own, which comes first.
+              - V(30) for a new certificate when this is omitted.
+            type: int
+          email:
+            description:
+              - Where the authority writes to when something is wrong with the certificate.
+            type: str
+          acme_directory:
+            description:
+              - The authority, V(letsencrypt), V(letsencrypt-staging) for trials, or the https URL of its ACME directory (RFC 8555
+                section 7.1.1).
+              - V(letsencrypt) for a new certificate when this is omitted.
+            type: str
+          challenge:
+            description:
+              - How the authority sees that the names are yours (RFC 8555 section 8), by a file at port 80, or by a TXT record.
+                Wildcards need V(dns-01).
+              - V(http-01) for a new certificate when this is omitted.
+            type: str
+            choices: [http-01, dns-01]
+          challenge_method:
+            description:
+              - Who answers the challenge. V(standalone) is certbot's own server on port 80, which nobody else may use then.
+                V(webroot) puts the file into C(webroot), for a web server of the host to show. V(rfc2136) updates the DNS.
+              - V(standalone) for V(http-01) and V(rfc2136) for V(dns-01) when this is omitted.
+            type: str
+            choices: [standalone, webroot, rfc2136]
+          webroot:
+            description:
+              - The directory whose C(.well-known/acme-challenge) a web server of the host shows on port 80 for all the names.
+            type: path
+          rfc2136:
+            description:
+              - The name server that takes dynamic updates (RFC 2136) for V(dns-01).
+            type: dict
+            suboptions:
+              server:
+                description:
+                  - Its address, IPv4 or IPv6.
+                type: str
+                required: true
+              port:
+                description:
+                  - Its port.
+                type: int
+                default: 53
+              tsig_name:
+                description:
+                  - The name of the TSIG key (RFC 8945) that may update C(_acme-challenge) of the names.
+                type: str
+                required: true
+              tsig_secret:
+                description:
+                  - The key, in base64. It stays in a file that root alone can read, because renewals need it; when it is omitted,
+                    what is there is kept.
+                type: str
+              tsig_algorithm:
+                description:
+                  - The algorithm of the key.
+                type: str
+                choices: [hmac-sha256, hmac-sha512, hmac-sha384, hmac-sha224, hmac-sha1]
+                default: hmac-sha256
+              propagation_seconds:
+                description:
+                  - How long to wait until all name servers of the zone know the record.
+                type: int
+                default: 10
+          terms_agreed:
+            description:
+              - Whether you agree to the terms of the authority. Nothing is ordered from it without.
+            type: bool
+          eab_kid:
+            description:
+              - The key identifier of an external account binding (RFC 8555 section 7.3.4), for authorities that want one.
+            type: str
+          eab_hmac_key:
+            description:
+              - The HMAC key of the external account binding, in base64url. It is needed when the account is made, with the first
+                order, and kept nowhere.
+            type: str
+          ca_certificate:
+            description:
+              - A file on the host with the certificate of an internal authority that signs the TLS of C(acme_directory) itself
+                and that the host does not trust anyway.
+            type: path
+          certificate:
+            description:
+              - The certificate in PEM form, for V(provided); the rest of the chain may follow it.
+            type: str
+          chain:
+            description:
+              - The certificates between it and the root, in PEM form, each followed by the one that issued it.
+            type: str
+          private_key:
+            description:
+              - The private key of the certificate in PEM form, without a passphrase. It is never shown. When certificate and key
+                are omitted, what is there is kept.
+            type: str
+          certificate_path:
+            description:
+              - Instead of C(certificate), a file on the host. It is looked at in each run, so that another tool may renew it.
+            type: path
+          chain_path:
+            description:
+              - Instead of C(chain), a file on the host.
+            type: path
+          private_key_path:
+            description:
+              - Instead of C(private_key), a file on the host.
+            type: path
+          force:
+            description:
+              - Make or order a new one now, whatever is there. Every run does it again.
+            type: bool
+            default: false
       mailboxes:
         description:
           - The mailboxes and forwards of the domain. With O(prune=true) a given list is the whole list.
@@ -354,7 +525,10 @@ actions:
 waiting:
   description:
     - Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is
-      not known) and what they wait for (C(reason)).
+      not known) and what they wait for (C(reason)). A certificate that a later run orders is here as well, under its name with the
+      stage V(ordered). A certificate that a later run orders is here as well, under its name with the
+      stage V(ordered). A certificate that a later run orders is here as well, under its name with the
+      stage V(ordered).
   type: list
   elements: dict
   returned: always
@@ -369,12 +543,19 @@ errors:
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
 from ansible_collections.fleetpost.mail.plugins.module_utils._module import new_module, run_module
 from ansible_collections.fleetpost.mail.plugins.module_utils._source import read_entries
-from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DMARC_TEMPLATE, DOMAINS, LOOK, PASSWORD_SCHEME, REMOVAL
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import (
+    CERTIFYING,
+    DMARC_TEMPLATE,
+    DOMAINS,
+    LOOK,
+    PASSWORD_SCHEME,
+    REMOVAL,
+)
 
 
 def main() -> None:
     module = new_module(
-        {**DOMAINS, **DMARC_TEMPLATE, **LOOK, **PASSWORD_SCHEME, **REMOVAL},
+        {**DOMAINS, **DMARC_TEMPLATE, **LOOK, **CERTIFYING, **PASSWORD_SCHEME, **REMOVAL},
         mutually_exclusive=[("domains", "src")],
         required_one_of=[("domains", "src")],
     )

@@ -49,7 +49,7 @@ class FakeHost:
         for directory in (self.layout.exim_dir, self.layout.dovecot_dir, "/var/log", "/var/backups", "/run"):
             self.path(directory).mkdir(parents=True, exist_ok=True)
         self.write(self.layout.dovecot_conf, DOVECOT[dovecot])
-        self.write(self.layout.exim_conf, "# an Exim configuration\nMD_FORMAT = 2\nprimary_hostname = mx1.fleet.test\n")
+        self.write(self.layout.exim_conf, "# an Exim configuration\nMD_FORMAT = 3\nMD_CERTIFICATE = /etc/exim4/ssl/mx1.fleet.test.pem\nprimary_hostname = mx1.fleet.test\n")
         self.write("/etc/hostname", "mx1\n")
         users = {**USERS, self.layout.exim_user: EXIM_UID}
         self.write("/etc/passwd", "".join(f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in users.items()))
@@ -67,7 +67,7 @@ class FakeHost:
         return self.path(path).read_text()
 
     def table(self, name: str) -> list[str]:
-        """The lines of one of the five tables, without its comments."""
+        """The lines of one of the six tables, without its comments."""
         return [line for line in self.text(getattr(self.layout, name)).splitlines() if line and not line.startswith("#")]
 
     def request(self, check: bool = False, lock_timeout: float = 20.0) -> Request:

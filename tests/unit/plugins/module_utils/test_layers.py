@@ -27,12 +27,22 @@ GROUND = {
     "_system_calls",
     "_dns_streams",
     "_dns_sockets",
+    "_tools",
+    "_dovecot_service",
+    "_workers",
+    "_tls_client",
 }
 # Above it: those that call the ground.
 CALLERS = {
     "_observe",
     "_observe_keys",
+    "_observe_layout",
+    "_observe_certificates",
     "_key_maker",
+    "_certificate_maker",
+    "_install",
+    "_acme",
+    "_renewal",
     "_apply",
     "_source",
     "_inventory",
@@ -80,8 +90,14 @@ GRANTED = {
     ("_observe", "pwd"),
     ("_observe", "time"),  # the moment that decides the stage of a rotation, handed on as a value
     ("_observe_keys", "os"),  # entries of ssl/, opened once: ten thousand keys are twenty thousand files
-    ("_key_maker", "os"),  # the number of cores, and the priority of the threads that make keys
-    ("_key_maker", "threading"),  # the number of such a thread
+    ("_observe_certificates", "os"),  # entries of directories opened once, and certbot's links
+    ("_certificate_maker", "datetime"),  # the moments between which a new certificate is valid
+    ("_acme", "os"),  # the number of this process, in the name of its file
+    ("_acme", "time"),  # patience with another certbot
+    ("_renewal", "os"),  # its environment: whether we called it ourselves
+    ("_renewal", "sys"),  # it is a command
+    ("_renewal", "time"),  # whether a certificate has expired
+    ("_inventory", "time"),  # how many days a certificate is valid
     ("_moments", "time"),  # the calendar; the clock only where a moment is asked for without saying which
     ("_apply", "os"),  # its own priority
     ("_apply", "fcntl"),  # a claim on mail that was set aside

@@ -99,7 +99,7 @@ VALID = {
     "owner_name": (_names.owner_name, "alice"),
     "password_hash": (_names.password_hash, "{BLF-CRYPT}$2y$05$abc"),
     "crypt hash": (_names.password_hash, "$6$salt$abc"),
-    "absolute_directory": (_names.absolute_directory, "/srv/archive"),
+    "absolute_path": (_names.absolute_path, "/srv/archive"),
 }
 
 
@@ -108,7 +108,7 @@ ENDS = [
     (name, end)
     for name in VALID
     for end in ("\n", "\r", "\r\n", "\x00", "\x0b", " ", "\u2028")
-    if (name, end) != ("absolute_directory", " ")
+    if (name, end) != ("absolute_path", " ")
 ]
 
 
@@ -405,7 +405,7 @@ def test_a_locked_hash_is_refused_because_enabled_says_that():
 @pytest.mark.parametrize("text", ["relative", "", "/", "//srv", "/srv/", "/srv/../etc", "/srv/./x", "/srv\n", "~/x", "/a\x00b"])
 def test_an_archive_directory_is_an_absolute_plain_path(text):
     with pytest.raises(ValueError, match="is not an absolute path"):
-        _names.absolute_directory(text)
+        _names.absolute_path(text)
 
 
 @pytest.mark.parametrize("text", ["host.local", "a.b.invalid", "x.onion", "1.in-addr.arpa", "mail.internal", "a.localhost"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import certificate_values
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
@@ -64,6 +65,7 @@ def observed_of(host, found=None, files=None):
     domains = {name: _exim.domain_value(one, None) for name, one in host.domains.items()}
     ips = {name: " ; ".join(one.ip_addresses) for name, one in host.domains.items() if one.ip_addresses}
     addresses = {name: _exim.address_value(one, None) for name, one in host.addresses.items()}
+    certificates = dict(line for one in host.certificates.values() for line in certificate_values(one, {}))
     disabled = {name: "" for name, one in host.domains.items() if not one.enabled}
 
     def table(name, path, values, separator=": "):
@@ -76,6 +78,7 @@ def observed_of(host, found=None, files=None):
         table("addresses", DEBIAN.addresses, addresses),
         table("users", DEBIAN.users, users, ":"),
         table("disabled_domains", DEBIAN.disabled_domains, disabled, ":"),
+        table("certificates", DEBIAN.certificates, certificates),
         {**DIRECTORIES, **(files or {})},
     )
     trees = {"/var/vmail": Ownership(0, 0, 0o711)}

@@ -1,0 +1,346 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Certificates with their keys as values: what a file ``NAME.pem`` holds, and whether a server may show it. No IO.
+
+A file holds the private key and the chain, the server's own certificate first (RFC 8446 section 4.4.2), so that one rename
+replaces both. An unchanged run reads thousands of them: it parses the certificate, and sees that the key is its own by
+finding the certificate's public numbers in the key's DER. A private key is loaded only when it is taken over.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import calendar
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.fleetpost.mail.plugins.module_utils._der import extent, value
+from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
+
+# Nothing in these can match in two ways, so a damaged file takes no time.
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\s([A-Za-z0-9+/=\s]*)-----END ([A-Z0-9 ]{1,40})-----")
+_KEY_BLOCKS = (b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY")
+# What `openssl ecparam` writes before a key.
+_IGNORED_BLOCKS = (b"EC PARAMETERS", b"DH PARAMETERS")
+_WHITE = re.compile(rb"\s+")
+
+_RSA = bytes.fromhex("06092a864886f70d010101")
+_ECDSA = bytes.fromhex("06072a8648ce3d0201")
+_CURVE_SIZES = {65: 256, 97: 384, 133: 521}
+
+_SMALLEST_RSA = 2048
+_WEAK_HASHES = ("md5", "sha1")
+_MARK = "# fleetpost.mail certificate"
+_DAY = 86400
+# Clocks differ; beyond this a certificate is of the future.
+_EARLY_SECONDS = _DAY
+
+
+class Pair(NamedTuple):
+    """A private key and the certificate that belongs to it.
+
+    names: of its subjectAltName, in lower case. not_before, not_after: seconds since the epoch. key_size: in bits. fingerprint:
+    SHA-256 of the certificate, in hexadecimal digits.
+    """
+
+    names: tuple[str, ...]
+    not_before: int
+    not_after: int
+    key_type: str
+    key_size: int
+    is_self_signed: bool
+    fingerprint: str
+
+    def covers(self, name: str) -> bool:
+        """Whether clients accept the certificate for a name; a wildcard stands for one label (RFC 6125 section 6.4.3)."""
+        return name in self.names or f"*.{name.partition('.')[2]}" in self.names
+
+    def is_due(self, renew_before_days: int, now: float) -> bool:
+        """Whether it is to be renewed: never before two thirds of its life are over, however long the time before its end."""
+        life = self.not_after - self.not_before
+        return self.not_after - now < min(renew_before_days * _DAY, life / 3)
+
+
+def pair_of(content: bytes) -> Pair:
+    """What a file with a key and its chain holds. Raises ValueError, with what is wrong, for what no server could use."""
+    key, chain = parts_of(content)
+    certificate = chain[0]
+    key_type, key_size, numbers = _public_key(certificate)
+    if numbers not in key and not _belongs(key, certificate):
+        raise ValueError("the private key does not belong to the certificate")
+    loaded = _loaded(certificate)
+    return Pair(
+        _names(loaded),
+        _seconds(loaded, "before"),
+        _seconds(loaded, "after"),
+        key_type,
+        key_size,
+        _issuer(certificate) == _subject(certificate),
+        hashlib.sha256(certificate).hexdigest(),
+    )
+
+
+def parts_of(content: bytes) -> tuple[bytes, list[bytes]]:
+    """The private key and the certificates of a file, as DER. Raises ValueError."""
+    keys: list[bytes] = []
+    chain: list[bytes] = []
+    for label, der in _blocks(content):
+        (keys if label in _KEY_BLOCKS else chain).append(der)
+    if not chain:
+        raise ValueError("there is no certificate in it")
+    if len(keys) != 1:
+        raise ValueError("there is no private key in it" if not keys else "there are several private keys in it")
+    return keys[0], chain
+
+
+def certificates_of(content: bytes) -> list[bytes]:
+    """The certificates of a file that may hold nothing else, as DER. Raises ValueError."""
+    found = list(_blocks(content))
+    if not found or any(label != b"CERTIFICATE" for label, _der in found):
+        raise ValueError("this is no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+    for _label, der in found:
+        _loaded(der)
+    return [der for _label, der in found]
+
+
+def _blocks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    found = _BLOCK.findall(content)
+    if len(found) != content.count(b"-----BEGIN "):
+        raise ValueError("it is cut off or damaged")
+    for label, text, end in found:
+        if label in _IGNORED_BLOCKS:
+            continue
+        if label == b"ENCRYPTED PRIVATE KEY":
+            raise ValueError("the private key has a passphrase, and nobody is there to type it when a server starts")
+        if label != end or label not in (b"CERTIFICATE", *_KEY_BLOCKS):
+            raise ValueError(f"it holds a {label.decode()}, which is neither a certificate nor a private key")
+        try:
+            yield label, binascii.a2b_base64(text)
+        except binascii.Error:
+            raise ValueError("it is cut off or damaged") from None
+
+
+def _public_key(certificate: bytes) -> tuple[str, int, bytes]:
+    """Type, size in bits, and the numbers of the public key, as they stand in the private key too."""
+    try:
+        info = _field(certificate, "subjectPublicKeyInfo")
+        algorithm = value(info, 0, 0x30)
+        bits = value(info, extent(info, 0, 0x30)[1], 0x03)[1:]
+        if algorithm.startswith(_RSA):
+            numbers = value(bits, 0, 0x30)
+            return "rsa", int.from_bytes(value(numbers, 0, 0x02), "big").bit_length(), numbers
+    except (IndexError, ValueError):
+        raise ValueError("the certificate is damaged") from None
+    if algorithm.startswith(_ECDSA) and len(bits) in _CURVE_SIZES:
+        return "ecdsa", _CURVE_SIZES[len(bits)], bits
+    raise ValueError("the certificate's key is neither RSA nor ECDSA, and no other is understood everywhere")
+
+
+# The fields of a TBSCertificate in their order (RFC 5280 section 4.1), after its optional version.
+_FIELDS = {"serialNumber": 0x02, "signature": 0x30, "issuer": 0x30, "validity": 0x30, "subject": 0x30, "subjectPublicKeyInfo": 0x30}
+
+
+def _field(certificate: bytes, wanted: str) -> bytes:
+    """The content of a field, by its place."""
+    body = value(value(certificate, 0, 0x30), 0, 0x30)
+    position = extent(body, 0, 0xA0)[1] if body[0] == 0xA0 else 0
+    for field, tag in _FIELDS.items():
+        start, end = extent(body, position, tag)
+        if field == wanted:
+            return body[start:end]
+        position = end
+    raise ValueError(wanted)
+
+
+def _issuer(certificate: bytes) -> bytes:
+    return _field(certificate, "issuer")
+
+
+def _subject(certificate: bytes) -> bytes:
+    return _field(certificate, "subject")
+
+
+def subjects_of(content: bytes) -> frozenset[bytes]:
+    """The subjects of all certificates in a bundle; what cannot be read in it is passed over."""
+    found = set()
+    for label, text, _end in _BLOCK.findall(content):
+        if label in (b"CERTIFICATE", b"TRUSTED CERTIFICATE"):
+            try:
+                found.add(_subject(binascii.a2b_base64(text)))
+            except (ValueError, IndexError):
+                continue
+    return frozenset(found)
+
+
+def _loaded(certificate: bytes) -> Any:
+    try:
+        return library("cryptography.x509").load_der_x509_certificate(certificate)
+    except ValueError:
+        raise ValueError("the certificate is damaged") from None
+
+
+def _names(loaded: Any) -> tuple[str, ...]:
+    x509 = library("cryptography.x509")
+    try:
+        names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    except ValueError:
+        raise ValueError("the certificate is damaged") from None
+    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+
+
+def _seconds(loaded: Any, side: str) -> int:
+    """``not_valid_before`` or ``not_valid_after``: with a time zone from cryptography 42 on, without one before."""
+    moment = getattr(loaded, f"not_valid_{side}_utc", None) or getattr(loaded, f"not_valid_{side}")
+    return calendar.timegm(moment.utctimetuple())
+
+
+def _belongs(key: bytes, certificate: bytes) -> bool:
+    """Whether a key is the certificate's own, by loading both: for keys that do not hold their public numbers."""
+    serialization = library("cryptography.hazmat.primitives.serialization")
+    try:
+        private = serialization.load_der_private_key(key, None)
+        same: bool = private.public_key().public_numbers() == _loaded(certificate).public_key().public_numbers()
+        return same
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def keeps(content: bytes, private_key: bytes, chain: Sequence[bytes]) -> bool:
+    """Whether a file holds just this chain with just this key, whatever the form of the latter; nothing is loaded."""
+    try:
+        _key, there = parts_of(content)
+        return there == list(chain) and any(_public_key(chain[0])[2] in der for _label, der in _blocks(private_key))
+    except ValueError:
+        return False
+
+
+def issuer_of(content: bytes) -> str:
+    """Who issued the certificate of a pair, as text (RFC 4514)."""
+    text: str = _loaded(parts_of(content)[1][0]).issuer.rfc4514_string()
+    return text
+
+
+def marked(name: str, content: bytes) -> bytes:
+    """The text of ``NAME.pem``: a line that says whose it is, then key and chain. Servers pass over what stands before a block
+    (RFC 7468 section 2).
+    """
+    return f"{_MARK} {name}\n".encode() + content
+
+
+def is_marked(content: bytes) -> bool:
+    """Whether a file was written by us."""
+    return content.startswith(_MARK.encode())
+
+
+def joined(private_key: bytes, chain: Iterable[bytes]) -> bytes:
+    """Key (PEM) and chain (DER) as they stand in one file."""
+    return b"".join([private_key.strip() + b"\n", *(_pem(certificate) for certificate in chain)])
+
+
+def _pem(der: bytes) -> bytes:
+    text = base64.b64encode(der)
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
+
+
+def canonical_key(private_key: bytes) -> bytes:
+    """A private key in PEM (PKCS #8) after OpenSSL has looked at it once. Raises ValueError; never says what was in it."""
+    blocks = [label for label, _der in _blocks(private_key) if label in _KEY_BLOCKS]
+    if len(blocks) != 1:
+        raise ValueError("this is no private key in PEM form (PKCS #1, PKCS #8 or SEC 1, without a passphrase)")
+    serialization = library("cryptography.hazmat.primitives.serialization")
+    try:
+        key = serialization.load_pem_private_key(private_key, None)
+        return private_pem(key)
+    except (ValueError, TypeError):
+        raise ValueError("this private key is damaged: its numbers do not fit each other") from None
+
+
+def private_pem(key: Any) -> bytes:
+    serialization = library("cryptography.hazmat.primitives.serialization")
+    pem: bytes = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem
+
+
+def without_root(chain: Sequence[bytes]) -> list[bytes]:
+    """A chain as it is shown: clients have the root themselves."""
+    is_root = len(chain) > 1 and _issuer(chain[-1]) == _subject(chain[-1])
+    return list(chain[:-1] if is_root else chain)
+
+
+def faults_of(content: bytes, names: Collection[str], now: float) -> list[str]:
+    """Why a server should not begin to show a pair for the names; empty when nothing is against it."""
+    try:
+        pair = pair_of(content)
+        _key, chain = parts_of(content)
+    except ValueError as error:
+        return [str(error)]
+    return [*_faults(pair, names, now), *_chain_faults(chain)]
+
+
+def _faults(pair: Pair, names: Collection[str], now: float) -> Iterator[str]:
+    missing = [name for name in names if not pair.covers(name)]
+    if missing:
+        has = ", ".join(pair.names[:5]) or "no subjectAltName"
+        yield f"it is not for {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''} (it has {has})"
+    if pair.not_after <= now:
+        yield "it has expired"
+    if pair.not_before > now + _EARLY_SECONDS:
+        yield "it is not valid yet"
+    if pair.key_type == "rsa" and pair.key_size < _SMALLEST_RSA:
+        yield f"its RSA key has {pair.key_size} bits, less than {_SMALLEST_RSA}"
+
+
+def _chain_faults(chain: Sequence[bytes]) -> Iterator[str]:
+    loaded = [_loaded(certificate) for certificate in chain]
+    for index, certificate in enumerate(chain):
+        is_root = _issuer(certificate) == _subject(certificate)
+        algorithm = loaded[index].signature_hash_algorithm
+        if not is_root and algorithm is not None and algorithm.name in _WEAK_HASHES:
+            yield f"certificate {index + 1} of the chain is signed with {algorithm.name.upper()}, which clients refuse"
+        if index + 1 == len(chain):
+            return
+        if _issuer(certificate) != _subject(chain[index + 1]) or not _signed(loaded[index], loaded[index + 1]):
+            yield (
+                f"certificate {index + 2} of the chain did not issue certificate {index + 1}: the server's own comes first, "
+                "then the one that issued it, and so on"
+            )
+            return
+
+
+def _signed(certificate: Any, issuer: Any) -> bool:
+    """Whether `issuer` signed a certificate."""
+    exceptions = library("cryptography.exceptions")
+    try:
+        if hasattr(certificate, "verify_directly_issued_by"):
+            certificate.verify_directly_issued_by(issuer)
+        else:
+            _verify(certificate, issuer.public_key())
+    except (exceptions.InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
+def _verify(certificate: Any, key: Any) -> None:
+    """What cryptography has a method for from version 40 on."""
+    padding = library("cryptography.hazmat.primitives.asymmetric.padding")
+    ec = library("cryptography.hazmat.primitives.asymmetric.ec")
+    algorithm = certificate.signature_hash_algorithm
+    how = (ec.ECDSA(algorithm),) if isinstance(key, ec.EllipticCurvePublicKey) else (padding.PKCS1v15(), algorithm)
+    key.verify(certificate.signature, certificate.tbs_certificate_bytes, *how)
+
+
+def missing_issuer(chain: Sequence[bytes], trusted: Collection[bytes]) -> str:
+    """The issuer that a chain lacks on its way to a root of `trusted` (subjects); empty when it is complete."""
+    last = chain[-1]
+    issuer = _issuer(last)
+    if issuer == _subject(last) or issuer in trusted:
+        return ""
+    text: str = _loaded(last).issuer.rfc4514_string()
+    return text

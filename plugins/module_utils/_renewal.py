@@ -1,0 +1,106 @@
+# Copyright (c) 2026, fleetpost.mail contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Installs what certbot has renewed: after orders of a run, and as the hook that certbot calls (role acme).
+
+Only certificates of our own table are looked at. Each is one file for each server, replaced by one rename; Dovecot is asked whether it
+would start with them, and reloaded once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from ansible_collections.fleetpost.mail.plugins.module_utils import _audit_log
+from ansible_collections.fleetpost.mail.plugins.module_utils._acme import ORDERING, trusted_environment
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_goals import usable_lineage
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Certificate, FoundCertificate
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import (
+    CERTIFICATES_HEADER,
+    certificate_values,
+    read_certificates,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificates import marked
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._install import install_for_dovecot, show_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
+from ansible_collections.fleetpost.mail.plugins.module_utils._observe_certificates import look_at_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
+from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import ownership_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_table
+
+_DOVECOT_OWNERSHIP = Ownership(0, 0, 0o600)
+_LOCK_SECONDS = 300.0
+
+
+def install_renewed(tree: Tree, layout: Layout, lock_timeout: float, failed: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Gives both servers what certbot keeps and they do not show yet. Returns the names of these certificates. Raises MailError.
+
+    failed: certificates whose order was tried just now -> the moment it failed, empty for those that were got. It is noted in the
+    table, so that the next run begins with others.
+    """
+    with host_lock(tree, layout, lock_timeout):
+        table = parse_table("certificates", layout.certificates, tree.read(layout.certificates), CERTIFICATES_HEADER)
+        certificates = [one for one in read_certificates(table, layout.certificates).values() if one.acme]
+        found = look_at_certificates(tree, layout, [one.name for one in certificates], True)
+        fresh = list(_fresh(certificates, found, time.time()))
+        if fresh:
+            # The table is readable by Exim's group, and so are Exim's copies.
+            status = tree.lstat(layout.certificates)
+            readers = ownership_of(status) if status else Ownership(0, 0, 0o640)
+            files = [(layout.dovecot_certificate(name), content, _DOVECOT_OWNERSHIP) for name, content in fresh]
+            install_for_dovecot(tree, layout, files)
+            tree.write_files([(layout.exim_certificate(name), content, readers) for name, content in fresh])
+        _note_failures(tree, layout, table, certificates, failed)
+        if fresh or (tree.is_host and tree.exists(layout.reload_marker)):
+            show_certificates(tree, layout)
+    names = [name for name, _content in fresh]
+    _audit_log.append(tree, layout, [{"domain": "", "action": "install certificate", "detail": name} for name in names])
+    return names
+
+
+def _fresh(certificates: Sequence[Certificate], found: Mapping[str, FoundCertificate], now: float) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each certificate that a server does not have as certbot keeps it."""
+    for certificate in certificates:
+        there = found[certificate.name]
+        lineage = usable_lineage(certificate, there, now)
+        content = marked(certificate.name, lineage.content) if lineage else None
+        if content and any(copy is None or copy.content != content for copy in (there.exim, there.dovecot)):
+            yield certificate.name, content
+
+
+def _note_failures(tree: Tree, layout: Layout, table: Table, certificates: Sequence[Certificate], failed: Mapping[str, str]) -> None:
+    noted = [one._replace(failed=failed[one.name]) for one in certificates if failed.get(one.name, one.failed) != one.failed]
+    status = tree.lstat(layout.certificates)
+    if noted and status:
+        values = {name: value for one in noted for name, value in certificate_values(one, table.values)}
+        content = table.with_values(values).encode("utf-8", "surrogateescape")
+        tree.write_files([(layout.certificates, content, ownership_of(status))])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command ``mail-domain-certificates``: installs what certbot has renewed; with ``--prepare`` only sees to what certbot
+    needs before that.
+    """
+    if os.environ.get(ORDERING):
+        return 0
+    tree = Tree()
+    try:
+        layout = find_layout(tree, "auto")
+        if arguments[:1] == ["--prepare"]:
+            table = parse_table("certificates", layout.certificates, tree.read(layout.certificates), CERTIFICATES_HEADER)
+            trusted_environment(tree, layout, [one.acme for one in read_certificates(table, layout.certificates).values() if one.acme])
+        else:
+            for name in install_renewed(tree, layout, _LOCK_SECONDS):
+                sys.stdout.write(f"installed the certificate {name}\n")
+    except MailError as error:
+        sys.stderr.write(f"mail-domain-certificates: {error}\n")
+        return 1
+    return 0
