@@ -46,9 +46,9 @@ def dovecot_steps(
     have_file = facts.certifying.files | certified.contents.keys()
     on_host = certificates_on_host(observed.host, desired, removing)
     shown = [on_host[name] for name in sorted(on_host) if name in have_file]
-    there, ownership = observed.tables.names, observed.tables.files.get(layout.names)
-    text = names_text(layout, facts.dovecot or "2.4", shown) if shown or there is not None else None
-    if text is not None and text != there:
+    before, ownership = observed.tables.names, observed.tables.files.get(layout.names)
+    text = names_text(layout, facts.dovecot or "2.4", shown) if shown or before is not None else None
+    if text is not None and text != before:
         yield WriteCertificate(layout.names, text.encode(), _NAMES_OWNERSHIP, "", "the names that Dovecot shows certificates for")
     elif ownership is not None and ownership != facts.attainable(_NAMES_OWNERSHIP, ownership):
         yield SetOwnership(layout.names, _NAMES_OWNERSHIP)

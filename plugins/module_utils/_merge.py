@@ -180,11 +180,10 @@ class _Merger:
         self.errors.append(MailError(message, where, remedy))
 
     def take_domain(self, declared: DeclaredDomain) -> None:
-        if self.declaration.existing_only and declared.ssl and declared.name == self.facts.certifying.host:
-            return self.certifier.take_host(declared.ssl)
         current = self.there.domains.get(declared.name)
         if self.declaration.existing_only and (current is None or current.removal):
-            return self._miss(declared.name)
+            self._miss(declared)
+            return
         if current and current.removal:
             self._revive_addresses(declared.name)
         base = revived_domain(current) if current else Domain(declared.name)
@@ -195,9 +194,12 @@ class _Merger:
         self.errors.extend(found.errors)
         self.warnings.extend(found.warnings)
 
-    def _miss(self, domain: str) -> None:
+    def _miss(self, declared: DeclaredDomain) -> None:
         """A domain that a run speaks of and does not make; in check mode an earlier task may be about to make it."""
-        if self.facts.strict:
+        domain = declared.name
+        if declared.ssl and domain == self.facts.certifying.host:
+            self.certifier.take_host(declared.ssl)
+        elif self.facts.strict:
             self.fail(f"{domain} is not a mail domain of this host", "domain", "Declare it first")
         else:
             self.warnings.append(f"domain: {domain} is not a mail domain of this host yet")
