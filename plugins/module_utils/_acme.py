@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import read_lineages, trust_bundle, users_file
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Acme, Certificate, Lineage, Order
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._observe_certificates import read_lineages, trust_bundle, users_file
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._tools import last_line, run_tool
 

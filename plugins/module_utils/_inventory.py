@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import state_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._gather import declaration_of, problems_of, sizes_of
@@ -19,7 +20,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layo
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Facts, Host
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe import read_host, read_tables
-from ansible_collections.fleetpost.mail.plugins.module_utils._observe_certificates import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of

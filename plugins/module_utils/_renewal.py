@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _audit_log
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import ORDERING, trusted_environment
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_goals import usable_lineage
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Certificate, FoundCertificate
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import (
@@ -30,7 +31,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._install import install_for_dovecot, show_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
-from ansible_collections.fleetpost.mail.plugins.module_utils._observe_certificates import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import ownership_of

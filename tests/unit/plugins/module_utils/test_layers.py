@@ -38,6 +38,7 @@ CALLERS = {
     "_observe_keys",
     "_observe_layout",
     "_observe_certificates",
+    "_certificate_files",
     "_key_maker",
     "_certificate_maker",
     "_install",
@@ -90,7 +91,8 @@ GRANTED = {
     ("_observe", "pwd"),
     ("_observe", "time"),  # the moment that decides the stage of a rotation, handed on as a value
     ("_observe_keys", "os"),  # entries of ssl/, opened once: ten thousand keys are twenty thousand files
-    ("_observe_certificates", "os"),  # entries of directories opened once, and certbot's links
+    ("_observe_certificates", "os"),  # entries of an open directory
+    ("_certificate_files", "os"),  # entries of directories opened once, and certbot's links
     ("_certificate_maker", "datetime"),  # the moments between which a new certificate is valid
     ("_acme", "os"),  # the number of this process, in the name of its file
     ("_acme", "time"),  # patience with another certbot
