@@ -69,17 +69,19 @@ def pair_of(content: bytes) -> Pair:
     """What a file with a key and its chain holds. Raises ValueError, with what is wrong, for what no server could use."""
     key, chain = parts_of(content)
     certificate = chain[0]
-    key_type, key_size, numbers = _public_key(certificate)
-    if numbers not in key and not _belongs(key, certificate):
+    fields = _fields(certificate)
+    if not fields.key_size:
+        raise ValueError("the certificate's key is neither RSA nor ECDSA, and no other is understood everywhere")
+    if fields.numbers not in key and not _belongs(key, certificate):
         raise ValueError("the private key does not belong to the certificate")
     loaded = _loaded(certificate)
     return Pair(
         _names(loaded),
         _seconds(loaded, "before"),
         _seconds(loaded, "after"),
-        key_type,
-        key_size,
-        _issuer(certificate) == _subject(certificate),
+        fields.key_type,
+        fields.key_size,
+        _is_root(fields),
         hashlib.sha256(certificate).hexdigest(),
     )
 
@@ -124,44 +126,46 @@ def _blocks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError("it is cut off or damaged") from None
 
 
-def _public_key(certificate: bytes) -> tuple[str, int, bytes]:
-    """Type, size in bits, and the numbers of the public key, as they stand in the private key too."""
+class _Fields(NamedTuple):
+    """What is read of a certificate without loading it. numbers: of the public key, as they stand in the private key too."""
+
+    issuer: bytes
+    subject: bytes
+    key_type: str
+    key_size: int
+    numbers: bytes
+
+
+def _fields(certificate: bytes) -> _Fields:
+    """The fields of a certificate by their places (RFC 5280 section 4.1). Raises ValueError."""
     try:
-        info = _field(certificate, "subjectPublicKeyInfo")
-        algorithm = value(info, 0, 0x30)
-        bits = value(info, extent(info, 0, 0x30)[1], 0x03)[1:]
-        if algorithm.startswith(_RSA):
-            numbers = value(bits, 0, 0x30)
-            return "rsa", int.from_bytes(value(numbers, 0, 0x02), "big").bit_length(), numbers
-    except (IndexError, ValueError):
+        start, _end = extent(certificate, 0, 0x30)
+        start, _end = extent(certificate, start, 0x30)
+        if certificate[start] == 0xA0:
+            _start, start = extent(certificate, start, 0xA0)
+        _start, end = extent(certificate, start, 0x02)
+        _start, end = extent(certificate, end, 0x30)
+        issuer, end = extent(certificate, end, 0x30)
+        issuer_end = end
+        _start, end = extent(certificate, end, 0x30)
+        subject, end = extent(certificate, end, 0x30)
+        key = value(certificate, end, 0x30)
+        return _Fields(certificate[issuer:issuer_end], certificate[subject:end], *_public_key(key))
+    except IndexError:
         raise ValueError("the certificate is damaged") from None
-    if algorithm.startswith(_ECDSA) and len(bits) in _CURVE_SIZES:
+
+
+def _public_key(info: bytes) -> tuple[str, int, bytes]:
+    """Type, size in bits and numbers of a SubjectPublicKeyInfo."""
+    _start, end = extent(info, 0, 0x30)
+    start, end = extent(info, end, 0x03)
+    if info.startswith(_RSA, 2):
+        numbers = value(info, start + 1, 0x30)
+        return "rsa", int.from_bytes(value(numbers, 0, 0x02), "big").bit_length(), numbers
+    bits = info[start + 1 : end]
+    if info.startswith(_ECDSA, 2) and len(bits) in _CURVE_SIZES:
         return "ecdsa", _CURVE_SIZES[len(bits)], bits
-    raise ValueError("the certificate's key is neither RSA nor ECDSA, and no other is understood everywhere")
-
-
-# The fields of a TBSCertificate in their order (RFC 5280 section 4.1), after its optional version.
-_FIELDS = {"serialNumber": 0x02, "signature": 0x30, "issuer": 0x30, "validity": 0x30, "subject": 0x30, "subjectPublicKeyInfo": 0x30}
-
-
-def _field(certificate: bytes, wanted: str) -> bytes:
-    """The content of a field, by its place."""
-    body = value(value(certificate, 0, 0x30), 0, 0x30)
-    position = extent(body, 0, 0xA0)[1] if body[0] == 0xA0 else 0
-    for field, tag in _FIELDS.items():
-        start, end = extent(body, position, tag)
-        if field == wanted:
-            return body[start:end]
-        position = end
-    raise ValueError(wanted)
-
-
-def _issuer(certificate: bytes) -> bytes:
-    return _field(certificate, "issuer")
-
-
-def _subject(certificate: bytes) -> bytes:
-    return _field(certificate, "subject")
+    return "other", 0, bits
 
 
 def subjects_of(content: bytes) -> frozenset[bytes]:
@@ -170,7 +174,7 @@ def subjects_of(content: bytes) -> frozenset[bytes]:
     for label, text, _end in _BLOCK.findall(content):
         if label in (b"CERTIFICATE", b"TRUSTED CERTIFICATE"):
             try:
-                found.add(_subject(binascii.a2b_base64(text)))
+                found.add(_fields(binascii.a2b_base64(text)).subject)
             except (ValueError, IndexError):
                 continue
     return frozenset(found)
@@ -196,8 +200,8 @@ def _names(loaded: Any) -> tuple[str, ...]:
 
 def _seconds(loaded: Any, side: str) -> int:
     """``not_valid_before`` or ``not_valid_after``: with a time zone from cryptography 42 on, without one before."""
-    moment = getattr(loaded, f"not_valid_{side}_utc", None) or getattr(loaded, f"not_valid_{side}")
-    return calendar.timegm(moment.utctimetuple())
+    moment = getattr(loaded, f"not_valid_{side}_utc", None)
+    return int(moment.timestamp()) if moment else calendar.timegm(getattr(loaded, f"not_valid_{side}").utctimetuple())
 
 
 def _belongs(key: bytes, certificate: bytes) -> bool:
@@ -215,7 +219,7 @@ def keeps(content: bytes, private_key: bytes, chain: Sequence[bytes]) -> bool:
     """Whether a file holds just this chain with just this key, whatever the form of the latter; nothing is loaded."""
     try:
         _key, there = parts_of(content)
-        return there == list(chain) and any(_public_key(chain[0])[2] in der for _label, der in _blocks(private_key))
+        return there == list(chain) and any(_fields(chain[0]).numbers in der for _label, der in _blocks(private_key))
     except ValueError:
         return False
 
@@ -270,8 +274,11 @@ def private_pem(key: Any) -> bytes:
 
 def without_root(chain: Sequence[bytes]) -> list[bytes]:
     """A chain as it is shown: clients have the root themselves."""
-    is_root = len(chain) > 1 and _issuer(chain[-1]) == _subject(chain[-1])
-    return list(chain[:-1] if is_root else chain)
+    return list(chain[:-1] if len(chain) > 1 and _is_root(_fields(chain[-1])) else chain)
+
+
+def _is_root(fields: _Fields) -> bool:
+    return fields.issuer == fields.subject
 
 
 def faults_of(content: bytes, names: Collection[str], now: float) -> list[str]:
@@ -298,15 +305,14 @@ def _faults(pair: Pair, names: Collection[str], now: float) -> Iterator[str]:
 
 
 def _chain_faults(chain: Sequence[bytes]) -> Iterator[str]:
-    loaded = [_loaded(certificate) for certificate in chain]
-    for index, certificate in enumerate(chain):
-        is_root = _issuer(certificate) == _subject(certificate)
-        algorithm = loaded[index].signature_hash_algorithm
-        if not is_root and algorithm is not None and algorithm.name in _WEAK_HASHES:
+    loaded, fields = [_loaded(certificate) for certificate in chain], [_fields(certificate) for certificate in chain]
+    for index, certificate in enumerate(loaded):
+        algorithm = certificate.signature_hash_algorithm
+        if not _is_root(fields[index]) and algorithm is not None and algorithm.name in _WEAK_HASHES:
             yield f"certificate {index + 1} of the chain is signed with {algorithm.name.upper()}, which clients refuse"
         if index + 1 == len(chain):
             return
-        if _issuer(certificate) != _subject(chain[index + 1]) or not _signed(loaded[index], loaded[index + 1]):
+        if fields[index].issuer != fields[index + 1].subject or not _signed(certificate, loaded[index + 1]):
             yield (
                 f"certificate {index + 2} of the chain did not issue certificate {index + 1}: the server's own comes first, "
                 "then the one that issued it, and so on"
@@ -338,9 +344,8 @@ def _verify(certificate: Any, key: Any) -> None:
 
 def missing_issuer(chain: Sequence[bytes], trusted: Collection[bytes]) -> str:
     """The issuer that a chain lacks on its way to a root of `trusted` (subjects); empty when it is complete."""
-    last = chain[-1]
-    issuer = _issuer(last)
-    if issuer == _subject(last) or issuer in trusted:
+    fields = _fields(chain[-1])
+    if _is_root(fields) or fields.issuer in trusted:
         return ""
-    text: str = _loaded(last).issuer.rfc4514_string()
+    text: str = _loaded(chain[-1]).issuer.rfc4514_string()
     return text

@@ -54,6 +54,8 @@ def declared_ssl(entry: Mapping[str, Any], defaults: Mapping[str, Any], prefix: 
 
     `prefix` is its option path with a dot; what is wrong is added to the errors of `reader`.
     """
+    if not entry and not defaults:
+        return DeclaredSsl(prefix)
     reader.errors.extend(_contradictions(entry, prefix))
     given = {option: value for option, value in entry.items() if value is not None}
     options = {**_fitting(defaults, given), **given}
@@ -98,8 +100,9 @@ def _fitting(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 
 def _contradictions(entry: Mapping[str, Any], prefix: str) -> Iterator[MailError]:
     provider = entry.get("provider")
-    for option, providers in _PROVIDERS_OF.items():
-        if entry.get(option) is not None and provider is not None and provider not in providers:
+    for option in entry if provider is not None else ():
+        providers = _PROVIDERS_OF.get(option, ())
+        if providers and entry[option] is not None and provider not in providers:
             yield MailError(f"{option} has no meaning with provider: {provider}", f"{prefix}{option}", "Remove it, or change provider")
     texts = [option for option in _TEXT_OPTIONS if entry.get(option) is not None]
     paths = [option for option in _PATH_OPTIONS if entry.get(option) is not None]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
@@ -14,6 +15,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._errors import Libr
 _LIBRARIES = {"cryptography": ("36", "python3-cryptography", "python3-cryptography"), "dns": ("2.1", "python3-dnspython", "python3-dns")}
 
 
+@functools.cache
 def library(name: str) -> Any:
     """A module of cryptography or of dnspython, such as ``dns.message``. Raises LibraryError that says what to install."""
     try:

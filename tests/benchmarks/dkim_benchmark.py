@@ -25,9 +25,8 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from workbench import EXIM_UID, Play, Taken, Workbench
+from workbench import BY_SRC, EXIM_UID, Taken, Workbench
 
-BY_SRC = Play("by_src.yml")
 DISTINCT_KEYS = 20
 
 
@@ -75,7 +74,7 @@ def _key_pair() -> tuple[bytes, str]:
 
 def measure_fresh(bench: Workbench, extent: Extent) -> tuple[list[float], list[Taken]]:
     """Rounds of the bare making of keys, each beside one task that makes domains with keys."""
-    declared = bench.declare(extent.fresh, dkim=True)
+    declared = bench.declare(extent.fresh, dkim={})
     bare, task = [], []
     for number in range(extent.rounds_fresh):
         bare.append(make_keys(extent.fresh))
@@ -88,7 +87,7 @@ def measure_fresh(bench: Workbench, extent: Extent) -> tuple[list[float], list[T
 def measure_unchanged(bench: Workbench, extent: Extent) -> tuple[list[Taken], list[Taken]]:
     """Rounds of an unchanged host without keys and with them, in turns on two trees."""
     plain, signed = [], []
-    without, having = bench.declare(extent.unchanged), bench.declare(extent.unchanged, dkim=True)
+    without, having = bench.declare(extent.unchanged), bench.declare(extent.unchanged, dkim={})
     bench.reset()
     bench.run(BY_SRC, without, changes=True)
     other = bench.tree.with_name("tree-without")

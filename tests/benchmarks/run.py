@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import NamedTuple
 
-from workbench import Play, Taken, Workbench
+from workbench import BY_SRC, Play, Taken, Workbench
 
 NO_OP_SRC = "src: a module that does nothing"
 NO_OP_LIST = "domains: a module that does nothing"
@@ -42,7 +42,6 @@ CASES = (
     "domains: check mode, one would change",
     "domains: one changed",
 )
-BY_SRC = Play("by_src.yml")
 BY_LIST = Play("by_domains.yml", takes_variables=True)
 LOOPS = {
     "a loop of mail_domain, no mailboxes": Play("loop_mail_domain.yml", takes_variables=True),

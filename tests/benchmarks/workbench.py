@@ -44,6 +44,9 @@ class Play(NamedTuple):
     takes_variables: bool = False
 
 
+BY_SRC = Play("by_src.yml")
+
+
 class Declared(NamedTuple):
     """The same domains twice: in a JSON file, and as variables of an inventory's host (also JSON)."""
 
@@ -94,12 +97,12 @@ class Workbench:
         for name, content in files.items():
             (self.tree / name).write_text(content + "\n")
 
-    def declare(self, count: int, changed: bool = False, dkim: bool = False) -> Declared:
-        """A declaration of `count` domains; with `changed` one in the middle has another default action, with `dkim` all sign."""
-        directory = self.directory / f"{count}{'-changed' if changed else ''}{'-dkim' if dkim else ''}"
+    def declare(self, count: int, changed: bool = False, **options: object) -> Declared:
+        """A declaration of `count` domains, each with the further options; with `changed` one in the middle has another default action."""
+        directory = self.directory / "-".join([str(count), *(["changed"] if changed else []), *sorted(options)])
         declared = Declared(directory / "domains.json", directory / "inventory" / "hosts")
         if not directory.exists():
-            entries = [{**_entry(index), **({"dkim": {}} if dkim else {})} for index in range(count)]
+            entries = [{**_entry(index), **options} for index in range(count)]
             if changed:
                 entries[count // 2]["default_action"] = "discard"
             variables = declared.inventory.with_name("host_vars") / "localhost.json"

@@ -205,13 +205,13 @@ step_molecule() {
 step_bench() {
     local program=run.py
     case ${1:-} in
-    dns | dkim)
+    dns | dkim | certificates)
         program=$1_benchmark.py
         shift
         ;;
     esac
     install_collection bench
-    ANSIBLE_COLLECTIONS_PATH=$WORK/bench python "tests/benchmarks/$program" "$@"
+    ANSIBLE_COLLECTIONS_PATH=$WORK/bench PYTHONPATH=$WORK/bench python "tests/benchmarks/$program" "$@"
 }
 
 step_demo() {
