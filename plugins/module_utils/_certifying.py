@@ -36,6 +36,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._names import is_re
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting
 
 _NOTHING = FoundCertificate()
+# Measured: docs/certificates.md.
+_MANY_FOR_23 = 5000
 _LATER = "acme_max_orders certificates are ordered in this run already; the next one goes on"
 
 
@@ -203,6 +205,10 @@ class Certifier:
         """The certificates in the end, with those gone that the run's domains have left. domains: of the end state."""
         certificates = kept_certificates(self.there.domains, domains, self.certificates)
         self._check_names(domains, certificates)
+        if self.facts.dovecot == "2.3" and len(certificates) > _MANY_FOR_23 > len(self.there.certificates):
+            self.warnings.append(
+                f"Dovecot 2.3 takes minutes to start with more than {_MANY_FOR_23} certificates: let domains share a name (ssl.alias)"
+            )
         goals = {name: self._goal(certificates[name]) for name in self.facts.certifying.found if name in certificates}
         for name, goal in goals.items():
             self._report(name, goal)

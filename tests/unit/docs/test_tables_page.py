@@ -11,6 +11,12 @@ from typing import NamedTuple
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Acme, Certificate
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import (
+    CERTIFICATES_HEADER,
+    certificate_values,
+    read_certificates,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import zone_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
@@ -35,6 +41,7 @@ HEADERS = {
     "addresses": _exim.ADDRESSES_HEADER,
     "users": _dovecot.USERS_HEADER,
     "disabled_domains": _dovecot.DISABLED_DOMAINS_HEADER,
+    "certificates": CERTIFICATES_HEADER,
 }
 REMOVAL = Removal("archive", "20261123T040000Z", False, "/srv/archive")
 TOMBSTONE = {"was", "removed", "since", "archive"}
@@ -62,6 +69,8 @@ def _understand(table: Table) -> None:
         _exim.read_domains(table, empty, "/etc/domains")
     elif table.name == "addresses":
         _exim.read_addresses(table, "/etc/addresses")
+    elif table.name == "certificates":
+        read_certificates(table, "/etc/certificates")
     elif table.name == "users":
         _dovecot.read_hashes(table)
 
@@ -90,14 +99,18 @@ def test_every_table_has_an_example() -> None:
         (example.table, line)
         for example in _examples()
         for line in example.text.splitlines()
-        if example.table in ("domains", "addresses") and not line.startswith("#") and ":   " not in line and line
+        if example.table in ("domains", "addresses", "certificates") and not line.startswith("#") and ":   " not in line and line
     ],
     ids=str,
 )
 def test_a_value_in_an_example_is_how_the_modules_write_it(value: tuple[str, str]) -> None:
     table = _read(value[0], value[1])
     ((key, text),) = table.values.items()
-    if value[0] == "domains":
+    if value[0] == "certificates":
+        found = read_certificates(table, "").get(key, Certificate(key))
+        written = dict(certificate_values(found, {}))
+        assert written[key] == text if key in read_certificates(table, "") else parse_fields(text).keys() == {"cert"}
+    elif value[0] == "domains":
         domain = _exim.read_domains(table, _read("domainips", ""), "")[key]
         assert _exim.domain_value(domain, text) == text
     else:
@@ -148,7 +161,7 @@ def test_a_file_without_the_first_line_is_read() -> None:
 
 
 FULL_DKIM = Dkim((DkimKey("s2", "a.test.s2"),), "retiring", (DkimKey("dkim", "a.test"),), "20261123T040000Z")
-FULL_DOMAIN = Domain("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL)
+FULL_DOMAIN = Domain("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test")
 FULL_ADDRESSES = {
     "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL),
     "alias": Alias("x@a.test", "y@a.test", None, REMOVAL),
@@ -159,6 +172,28 @@ FULL_ADDRESSES = {
 def test_the_fields_of_a_domain_are_those_the_modules_write() -> None:
     written = parse_fields(_exim.domain_value(FULL_DOMAIN, None))
     assert written.keys() == _fields_after("Fields of `domains`:").keys() | TOMBSTONE
+
+
+def test_the_fields_of_a_certificate_are_those_the_modules_write() -> None:
+    acme = Acme(
+        "https://ca.test/dir", "x@a.test", "dns-01", "webroot", "/srv/www", "/etc/ssl/ca.pem", "192.0.2.53", 5353, "k", "hmac-sha1", 1
+    )
+    made = Certificate("mail.a.test", (), "selfsigned", valid_days=90, renew_before_days=9, is_host=True)
+    given = Certificate("mail.a.test", (), "provided", paths=("/c", "/h", "/k"))
+    ordered = Certificate("mail.a.test", (), "acme", acme=acme, failed="20261123T040000Z")
+    values = [value for one in (made, given, ordered) for _name, value in certificate_values(one, {})]
+    assert {field for value in values for field in parse_fields(value)} == _fields_after("Fields of `certificates`:").keys()
+
+
+_WITH_DEFAULTS = ("provider", "key", "days", "renew", "directory", "challenge", "method", "dns_port", "tsig_algorithm", "propagation")
+
+
+@pytest.mark.parametrize("field", _WITH_DEFAULTS)
+def test_the_default_of_a_certificates_field_is_what_the_parser_takes(field: str) -> None:
+    default = _fields_after("Fields of `certificates`:")[field]
+    about = "provider=acme " if field not in ("provider", "key", "days") else ""
+    absent = read_certificates(_read("certificates", f"a.test: cert=a.test {about}\n"), "")
+    assert read_certificates(_read("certificates", f"a.test: cert=a.test {about}{field}={default}\n"), "") == absent
 
 
 @pytest.mark.parametrize("kind", FULL_ADDRESSES)
