@@ -134,7 +134,7 @@ def failure_of(certificate: Certificate, said: str) -> MailError:
         words = "; ".join(f"{domain}: {detail.strip()} ({kind})" for domain, kind, detail in problems)
     else:
         words = unexpected.group(1).strip() if unexpected else last_line(said)
-    shown = "".join(char if char.isprintable() else "?" for char in words)[:_LONGEST]
+    shown = "".join(char if char.isprintable() else "?" for char in words)[:_LONGEST].rstrip(".")
     acme = certificate.acme or Acme()
     return MailError(
         f"{acme.directory} did not certify {certificate.name}: {shown}",
@@ -151,8 +151,8 @@ def _advice(acme: Acme, kinds: set[str], words: str) -> str:
         return "See that the name server takes updates of this TSIG key for _acme-challenge of the name, and that all its servers show them"
     if "dns" in kinds:
         return "See that the name has an A or AAAA record with an address of this host (dig NAME)"
-    place = f"shows {acme.webroot}" if acme.method == "webroot" else "is free for certbot"
-    return f"See that the name leads to this host and to no other, and that port 80 is open and {place}"
+    place = f"shows what is in {acme.webroot}" if acme.method == "webroot" else "is used by nobody but certbot"
+    return f"See that the name leads to this host and to no other, and that port 80 of it is open and {place}"
 
 
 def forget_lineages(tree: Tree, layout: Layout, names: Sequence[str]) -> list[MailError]:
