@@ -133,6 +133,34 @@ def tsig_secret(name: str) -> str:
     return base64.b64encode(hashlib.sha256(name.encode()).hexdigest().encode()).decode()
 
 
+# The ACME CAs on the peer (tests/lab/peer/pebble.json): the second one registers nobody without external account binding. The
+# certificate of their HTTPS is the internal CA's, which lies on each mail host.
+ACME_DIRECTORY = "https://ca.test:14000/dir"
+ACME_EAB_DIRECTORY = "https://ca.test:14001/dir"
+ACME_EAB_KEY_ID = "lab-eab"
+ACME_EAB_HMAC_KEY = "bGFiLWVhYi1rZXktdGhhdC1hbnlib2R5LW1heS1rbm93"
+LAB_CA_FILE = "/etc/ssl/lab-ca.pem"
+_ACME_MANAGEMENT_PORTS = {ACME_DIRECTORY: 15000, ACME_EAB_DIRECTORY: 15001}
+
+
+def acme_root(directory: str = ACME_DIRECTORY) -> str:
+    """The root that the CA issues from since its last start, in PEM."""
+    return _acme_certificate(directory, "roots/0")
+
+
+def acme_intermediate(directory: str = ACME_DIRECTORY) -> str:
+    """The intermediate certificate below that root, in PEM."""
+    return _acme_certificate(directory, "intermediates/0")
+
+
+def _acme_certificate(directory: str, path: str) -> str:
+    script = (
+        "import ssl, sys, urllib.request; trust = ssl.create_default_context(cafile='/etc/pebble-ca/ca.pem'); "
+        "print(urllib.request.urlopen(sys.argv[1], timeout=10, context=trust).read().decode())"
+    )
+    return run_in(PEER, "python3", "-c", script, f"https://localhost:{_ACME_MANAGEMENT_PORTS[directory]}/{path}").stdout
+
+
 # Numbers and zones of tests/lab/README.md.
 _PLACES = {
     "lab-deb12": (12, "d12.test"),

@@ -7,6 +7,7 @@
 LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 LAB_CACHE=${FLEETPOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fleetpost-mail}
 LAB_SSH_DIR=$LAB_CACHE/ssh
+LAB_CA_DIR=$LAB_CACHE/ca
 LAB_IMAGE_PREFIX=localhost/fleetpost-mail
 LAB_LABEL=org.fleetpost.lab
 
@@ -34,7 +35,7 @@ need_root() {
 # Debian packages the lab needs on the machine that runs it.
 lab_engine_packages() {
     # netavark calls iptables; uidmap and aardvark-dns are dependencies podman looks for at run time.
-    printf '%s\n' podman runc netavark aardvark-dns iptables mmdebstrap uidmap openssh-client
+    printf '%s\n' podman runc netavark aardvark-dns iptables mmdebstrap uidmap openssh-client openssl
 }
 
 has_commands() {
@@ -47,10 +48,10 @@ has_commands() {
 # Installs what is missing; only with apt, only when something is missing.
 ensure_engine() {
     local missing=() package
-    if has_commands podman mmdebstrap iptables ssh; then
+    if has_commands podman mmdebstrap iptables ssh openssl; then
         return 0
     fi
-    command -v apt-get >/dev/null || die "podman, mmdebstrap, iptables and ssh are needed, and there is no apt-get to install them with"
+    command -v apt-get >/dev/null || die "podman, mmdebstrap, iptables, ssh and openssl are needed, and there is no apt-get to install them with"
     for package in $(lab_engine_packages); do
         dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done
@@ -68,6 +69,32 @@ apt_get() {
         die "apt-get $* failed"
     fi
     rm -f "$log"
+}
+
+# The lab's internal CA and the certificate of ca.test, made once for all hosts: an organisation's own CA, which has nothing to do
+# with those that Pebble issues from. Python 3.13 insists on the key usage of a CA and on key identifiers.
+ensure_ca() (
+    [[ -e $LAB_CA_DIR/server.pem ]] && return 0
+    umask 077
+    mkdir -p -- "$LAB_CA_DIR"
+    cd -- "$LAB_CA_DIR" || exit
+    # Two scripts may come here at the same moment.
+    exec 9>lock
+    flock 9
+    [[ -e server.pem ]] && return 0
+    new_certificate '/CN=The lab CA' -keyout ca.key -out ca.pem \
+        -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
+    new_certificate /CN=ca.test -CA ca.pem -CAkey ca.key -keyout server.key -out server.partial \
+        -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth \
+        -addext subjectAltName=DNS:ca.test,DNS:localhost,IP:127.0.0.1
+    mv server.partial server.pem
+)
+
+new_certificate() {
+    local subject=$1
+    shift
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "$subject" "$@" 2>/dev/null ||
+        die "openssl could not make the certificate of $subject"
 }
 
 is_cgroup2() { [[ -d $1 && $(stat --file-system --format=%T "$1") == cgroup2fs ]]; }
