@@ -22,9 +22,10 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._tools import last_
 # In the environment of our own orders: the hook then leaves the installing to us, all at once and with one reload.
 ORDERING = "FLEETPOST_MAIL_ORDERING"
 _ORDER_SECONDS = 300.0
-_BUSY = "Another instance of Certbot is already running"
-_BUSY_SECONDS = 60.0
-_BUSY_PAUSE = 3.0
+# What is over by itself: another certbot, and an authority that forgot a nonce (RFC 8555 section 6.5), which certbot tries again once.
+_PASSING = re.compile("Another instance of Certbot is already running|badNonce|anti-replay nonce")
+_PATIENCE = 60.0
+_PAUSE = 3.0
 _CURVES = {256: "secp256r1", 384: "secp384r1"}
 _PROBLEM = re.compile(r"^\s*Domain:\s*(\S+)\s*^\s*Type:\s*(\S+)\s*^\s*Detail:\s*(.+)$", re.MULTILINE)
 _UNEXPECTED = re.compile(r"^An unexpected error occurred:\s*^(.+)$", re.MULTILINE)
@@ -115,15 +116,15 @@ def _challenge_options(layout: Layout, name: str, acme: Acme) -> Iterator[tuple[
 
 
 def _certbot(arguments: Sequence[str], environment: dict[str, str], certificate: Certificate) -> None:
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + _PATIENCE
     while True:
         answer = run_tool(["certbot", *arguments], limit=_ORDER_SECONDS, environment=environment)
         said = f"{answer.stdout}\n{answer.stderr}"
         if answer.returncode == 0:
             return
-        if _BUSY not in said or time.monotonic() > deadline:
+        if not _PASSING.search(said) or time.monotonic() > deadline:
             raise failure_of(certificate, said)
-        time.sleep(_BUSY_PAUSE)
+        time.sleep(_PAUSE)
 
 
 def failure_of(certificate: Certificate, said: str) -> MailError:
