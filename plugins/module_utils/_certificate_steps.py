@@ -8,7 +8,7 @@ A file is written before the line or block that names it, and removed after it: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Certificate, FoundCertificate, FoundFile
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import names_text
@@ -39,10 +39,10 @@ def dovecot_steps(
     layout: Layout, observed: Observed, desired: Host, facts: Facts, removing: Removing, certified: Certified
 ) -> Iterator[WriteCertificate | SetOwnership]:
     """Dovecot's copies, then which of them it shows for which name."""
+    awaited = certified.awaited
     for name, content in certified.contents.items():
-        there = facts.certifying.found[name].dovecot
-        path = layout.dovecot_certificate(name)
-        yield from _file(path, desired.certificates[name], content, there, _SECRET_OWNERSHIP, facts)
+        certificate, there = desired.certificates[name], facts.certifying.found[name].dovecot
+        yield from _file(layout.dovecot_certificate(name), certificate, content, there, _SECRET_OWNERSHIP, facts, awaited)
     have_file = facts.certifying.files | certified.contents.keys()
     on_host = certificates_on_host(observed.host, desired, removing)
     shown = [on_host[name] for name in sorted(on_host) if name in have_file]
@@ -57,19 +57,28 @@ def dovecot_steps(
 def exim_steps(layout: Layout, desired: Host, facts: Facts, certified: Certified) -> Iterator[WriteCertificate | SetOwnership]:
     """Exim's copies, and what the ACME client needs to renew them."""
     ownership = exim_ownership(facts)
+    awaited = certified.awaited
     for name, content in certified.contents.items():
-        there = facts.certifying.found[name].exim
-        yield from _file(layout.exim_certificate(name), desired.certificates[name], content, there, ownership, facts)
+        certificate, there = desired.certificates[name], facts.certifying.found[name].exim
+        yield from _file(layout.exim_certificate(name), certificate, content, there, ownership, facts, awaited)
     for name, credentials in certified.credentials.items():
         if credentials != facts.certifying.found.get(name, _NOTHING).credentials:
             yield WriteCertificate(layout.acme_credentials(name), credentials, _SECRET_OWNERSHIP, name, "the TSIG key for dns-01")
 
 
 def _file(
-    path: str, certificate: Certificate, content: bytes | None, there: FoundFile | None, wanted: Ownership, facts: Facts
+    path: str,
+    certificate: Certificate,
+    content: bytes | None,
+    there: FoundFile | None,
+    wanted: Ownership,
+    facts: Facts,
+    awaited: Collection[str],
 ) -> Iterator[WriteCertificate | SetOwnership]:
     if content is None or there is None or there.content != content:
-        yield WriteCertificate(path, content, wanted, certificate.name, described(certificate))
+        stands_in = certificate.name in awaited and not (there and there.pair)
+        shown = f"self-signed, until {certificate.name} is certified" if stands_in else described(certificate)
+        yield WriteCertificate(path, content, wanted, certificate.name, shown)
     elif there.ownership != facts.attainable(wanted, there.ownership):
         yield SetOwnership(path, wanted)
 

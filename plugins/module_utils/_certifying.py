@@ -55,6 +55,11 @@ class Certified(NamedTuple):
     credentials: Mapping[str, bytes] = MappingProxyType({})
 
     @property
+    def awaited(self) -> frozenset[str]:
+        """The names of the certificates that an authority is still to certify."""
+        return frozenset([order.certificate.name for order in self.orders] + [waiting.domain for waiting in self.waiting])
+
+    @property
     def to_make(self) -> dict[str, Certificate]:
         return {name: self.certificates[name] for name, content in self.contents.items() if content is None}
 
