@@ -31,8 +31,8 @@ def certificate_actions(plan: Plan, present: Host, desired: Host) -> Iterator[tu
             yield users.get(name, ""), "create certificate", described(certificate)
         else:
             yield users.get(name, ""), "change certificate", f"{name}: {_differences(there, certificate)}"
-    for name in {step.certificate: None for step in _writes(plan) if step.certificate and step.certificate not in told}:
-        step = next(step for step in _writes(plan) if step.certificate == name)
+    first_writes = {step.certificate: step for step in reversed(list(_writes(plan))) if step.certificate and step.certificate not in told}
+    for name, step in first_writes.items():
         yield users.get(name, ""), "write certificate", f"{step.path}: {step.shown}"
     if not told and all(not step.certificate for step in _writes(plan)):
         yield from (("", "write names of certificates", step.path) for step in _writes(plan))

@@ -26,6 +26,7 @@ HASH = "{BLF-CRYPT}$2y$05$" + "a" * 53
 OTHER_HASH = "{BLF-CRYPT}$2y$05$" + "b" * 53
 USERS = {"root": 0, "www-data": 33, "daemon9": 99, "sshd": 110, "vmail": 900, "alice": 1001, "bob": 1002, "nobody": 65534}
 DOVECOT = {"2.3": "protocols = imap\n", "2.4": "dovecot_config_version = 2.4.0\n"}
+EXIM = "# an Exim configuration\nMD_FORMAT = 3\nMD_CERTIFICATE = /etc/exim4/ssl/mx1.fleet.test.pem\nprimary_hostname = mx1.fleet.test\n"
 EXIM_UID = 119
 EXIM_GID = 120
 DOVECOT_GID = 121
@@ -49,7 +50,7 @@ class FakeHost:
         for directory in (self.layout.exim_dir, self.layout.dovecot_dir, "/var/log", "/var/backups", "/run"):
             self.path(directory).mkdir(parents=True, exist_ok=True)
         self.write(self.layout.dovecot_conf, DOVECOT[dovecot])
-        self.write(self.layout.exim_conf, "# an Exim configuration\nMD_FORMAT = 3\nMD_CERTIFICATE = /etc/exim4/ssl/mx1.fleet.test.pem\nprimary_hostname = mx1.fleet.test\n")
+        self.write(self.layout.exim_conf, EXIM)
         self.write("/etc/hostname", "mx1\n")
         users = {**USERS, self.layout.exim_user: EXIM_UID}
         self.write("/etc/passwd", "".join(f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in users.items()))

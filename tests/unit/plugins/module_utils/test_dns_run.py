@@ -266,6 +266,7 @@ def test_an_inventory_may_ask_resolvers(peopled):
 
 
 def test_in_check_mode_a_missing_library_is_a_warning_because_a_role_is_about_to_install_it(peopled, servers, monkeypatch):
+    library.cache_clear()
     monkeypatch.setitem(sys.modules, "dns.tsig", None)
     outcome = run(peopled, True, provider=provider(servers))
     assert outcome.result["changed"] is False

@@ -105,10 +105,7 @@ VALID = {
 
 # A directory's name may end with a space.
 ENDS = [
-    (name, end)
-    for name in VALID
-    for end in ("\n", "\r", "\r\n", "\x00", "\x0b", " ", "\u2028")
-    if (name, end) != ("absolute_path", " ")
+    (name, end) for name in VALID for end in ("\n", "\r", "\r\n", "\x00", "\x0b", " ", "\u2028") if (name, end) != ("absolute_path", " ")
 ]
 
 

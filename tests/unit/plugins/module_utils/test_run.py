@@ -275,7 +275,7 @@ def test_a_table_of_another_format_stops_before_anything_is_written(host):
 
 
 def test_an_exim_configuration_of_another_format_stops_before_anything_is_written(host):
-    host.write(host.layout.exim_conf, "MD_FORMAT = 3\n")
+    host.write(host.layout.exim_conf, f"MD_FORMAT = {EXIM_FORMAT + 1}\n")
     before = host.entries("/run")
     with pytest.raises(MailError, match=r"role fleetpost\.mail\.exim of one version"):
         host.domains(COM)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.fleetpost.mail.plugins.module_utils import _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils import _servers, _tools
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN, Layout
 
@@ -32,8 +32,9 @@ def bin_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only directory in which tools are found, empty at first."""
     directory = tmp_path / "bin"
     directory.mkdir()
-    monkeypatch.setattr(_servers, "_PATH", str(directory))
-    monkeypatch.setattr(_servers, "_ENVIRONMENT", {"PATH": f"{directory}", "LC_ALL": "C"})
+    for module in (_servers, _tools):
+        monkeypatch.setattr(module, "TOOL_PATH", str(directory))
+        monkeypatch.setattr(module, "TOOL_ENVIRONMENT", {"PATH": str(directory), "LC_ALL": "C"})
     return directory
 
 

@@ -14,6 +14,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetpost.mail.plugins.doc_fragments.common import ModuleDocFragment
 from ansible_collections.fleetpost.mail.plugins.module_utils import _module
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import (
+    declaration_of_certificate,
     declaration_of_domain,
     declaration_of_domains,
     declaration_of_mailbox,
@@ -85,19 +86,20 @@ def test_every_option_that_says_what_is_wanted_is_null_when_it_is_omitted(name, 
     specified = specification(name, monkeypatch)["argument_spec"]
     with_defaults = {option for option, rules in specified.items() if rules.get("default") is not None}
     how_it_is_done = {"root", "layout", "lock_timeout", "state", "password_scheme", "update_password", "dns_timeout", "dmarc_template"}
-    assert with_defaults <= how_it_is_done | {"prune", "prune_limit", "remote_src"}
+    assert with_defaults <= how_it_is_done | {"prune", "prune_limit", "remote_src", "acme_max_orders"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_passwords_and_hashes_are_no_log(name, monkeypatch):
     def secrets_of(spec):
         for option, rules in spec.items():
-            if option in ("password", "password_hash", "private_key", "tsig_secret"):
+            if option in ("password", "password_hash", "private_key", "tsig_secret", "eab_hmac_key"):
                 yield rules.get("no_log")
             yield from secrets_of(rules.get("options") or {})
 
     found = list(secrets_of(specification(name, monkeypatch)["argument_spec"]))
-    secrets = {"mailbox": 2, "mail_domains": 3, "mail_domain": 1, "mail_domain_dkim": 1, "mail_domain_dns": 1}
+    # The defaults of certificates have two, a certificate of a domain has three.
+    secrets = {"mailbox": 2, "mail_domains": 8, "mail_domain": 6, "mail_domain_cert": 3, "mail_domain_dkim": 1, "mail_domain_dns": 1}
     assert found == [True] * secrets.get(name, 0)
 
 
@@ -129,6 +131,8 @@ def test_every_example_is_valid(name, index, monkeypatch):
         assert declaration_of_domain(options).errors == ()
     elif name == "mailbox":
         assert declaration_of_mailbox(options).errors == ()
+    elif name == "mail_domain_cert":
+        assert declaration_of_certificate(options).errors == ()
     elif name == "mail_domain_dns":
         assert options_of(options).state == options["state"]
 
@@ -143,11 +147,17 @@ def test_every_module_says_what_it_returns(name):
     module = importlib.import_module(f"{PACKAGE}.{name}")
     returned = set(yaml.safe_load(module.RETURN))
     changing = {"changed_domains", "counts", "actions", "errors"}
-    further = {"mail_domain": {"waiting"}, "mail_domains": {"waiting"}, "mail_domain_dkim": {"waiting", "dns_records"}, "mailbox": set()}
+    further = {
+        "mail_domain": {"waiting"},
+        "mail_domains": {"waiting"},
+        "mail_domain_cert": {"certificate", "renewed"},
+        "mail_domain_dkim": {"waiting", "dns_records"},
+        "mailbox": set(),
+    }
     if name in further:
         assert returned == changing | further[name]
     elif name == "mail_domain_info":
-        assert returned == {"domains", "status"}
+        assert returned == {"domains", "status", "certificates"}
     else:
         assert returned == {"dns_records", "zone_file", "changes", "verification", "all_ok", "errors"}
 
