@@ -61,7 +61,7 @@ def _pop3(session: poplib.POP3, user: str, password: str) -> None:
 
 
 class SieveSession:
-    """As much of ManageSieve (RFC 5804) as a login needs."""
+    """As much of ManageSieve (RFC 5804) as a login and a script need."""
 
     def __init__(self, host: Host) -> None:
         self._socket = socket.create_connection((host.ip4, 4190), timeout=_SECONDS)
@@ -94,11 +94,27 @@ class SieveSession:
         if not answer.startswith("OK"):
             raise PermissionError(answer)
 
+    def activate(self, name: str, script: str) -> None:
+        """Store a script and make it the one that runs; one that does not compile is an AssertionError."""
+        answer = self.say(f'PUTSCRIPT "{name}" {{{len(script.encode())}+}}\r\n{script}')
+        assert answer[-1].startswith("OK"), answer
+        assert self.say(f'SETACTIVE "{name}"')[-1].startswith("OK")
 
-def _sieve(host: Host, user: str, password: str) -> None:
+    def deactivate(self) -> None:
+        """No script runs."""
+        assert self.say('SETACTIVE ""')[-1].startswith("OK")
+
+
+def sieve(host: Host, user: str, password: str = PASSWORD) -> SieveSession:
+    """An open session after STARTTLS and login; PermissionError when the login is refused."""
     session = SieveSession(host)
     session.starttls()
     session.login(user, password)
+    return session
+
+
+def _sieve(host: Host, user: str, password: str) -> None:
+    sieve(host, user, password)
 
 
 def smtp(host: Host, user: str, password: str = PASSWORD) -> smtplib.SMTP:

@@ -124,7 +124,8 @@ def test_mail_that_another_run_works_on_is_not_put_back(host, monkeypatch):
     monkeypatch.setattr(_apply, "_archive_or_delete", fails_beside_another)
     outcome = host.domain("a.test", state="absent", removed_mail="archive")
     os.close(beside[0])
-    assert [failure.message for failure in outcome.failures] == ["a.test was not removed: no space"]
+    assert {failure.message.partition(":")[0] for failure in outcome.failures} == {"a.test was not removed"}
+    assert outcome.failures[0].message.endswith(": no space")
     assert "enabled=removing" in host.table("domains")[0]
     assert host.domains().failures == []
     assert host.table("domains") == []

@@ -17,6 +17,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_run import run_dns
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, take_inventory
+from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import COMMON, DNS
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_dns import KEY, SECRET, NameServer, zone
 

@@ -86,7 +86,7 @@ def test_domains_and_status_are_those_asked_for_by_name_or_owner(peopled):
 
 
 def test_a_host_without_anything_has_no_domains(host):
-    assert host.info() == ([], [], False)
+    assert host.info() == ([], [], [], False)
 
 
 def test_drift_is_a_problem(peopled):

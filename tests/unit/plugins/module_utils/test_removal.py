@@ -213,6 +213,6 @@ def test_a_link_in_the_place_of_the_removed_mail_is_refused(peopled, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     peopled.path("/var/vmail/.removed").symlink_to(tmp_path / "elsewhere")
     outcome = peopled.domain("example.com", state="absent")
-    assert [failure.message.partition(":")[0] for failure in outcome.failures] == ["example.com was not removed"]
+    assert {failure.message.partition(":")[0] for failure in outcome.failures} == {"example.com was not removed"}
     assert peopled.text("/var/vmail/example.com/info/Maildir/new/mail-1") == "for info"
     assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -10,6 +10,7 @@ import os
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import EXIM_FORMAT
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import (
     DOVECOT_GID,
     EXIM_GID,

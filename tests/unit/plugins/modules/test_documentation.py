@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
     declaration_of_mailbox,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_options import options_of
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils import authority
 
 ROOT = Path(__file__).resolve().parents[4]
 NAMES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
@@ -105,7 +107,13 @@ def test_passwords_and_hashes_are_no_log(name, monkeypatch):
 
 def examples(name):
     module = importlib.import_module(f"{PACKAGE}.{name}")
-    secrets = {"{{ vault_info_hash }}": "{BLF-CRYPT}$2y$05$abc", "{{ vault_tsig_secret }}": "c2VjcmV0"}
+    certificate = json.dumps(authority.pem(authority.certificate()))
+    secrets = {
+        "{{ vault_info_hash }}": "{BLF-CRYPT}$2y$05$abc",
+        "{{ vault_tsig_secret }}": "c2VjcmV0",
+        "\"{{ lookup('ansible.builtin.file', 'mail.example.org.crt') }}\"": certificate,
+        "\"{{ lookup('ansible.builtin.file', 'intermediate.crt') }}\"": certificate,
+    }
     text = module.EXAMPLES
     for variable, value in secrets.items():
         text = text.replace(variable, value)
