@@ -97,7 +97,7 @@ def measure(host: str, case: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     probe = (HERE / "dovecot_names_probe.py").read_text()
     taken = json.loads(run_in(host, "python3", "-", json.dumps(case), stdin=probe, timeout=A_CASE_AT_MOST).stdout)
-    _say(f"{host}, {_title(case)}: {time.perf_counter() - began:.0f} s")
+    _say(f"{host}, {_title(case)}: {time.perf_counter() - began:.0f} s{', ' if taken['failure'] else ''}{taken['failure']}")
     return {**case, **taken}
 
 
@@ -114,13 +114,11 @@ def report(taken: Sequence[dict[str, Any]]) -> Iterator[str]:
     for title, key, digits in LINES:
         yield f"{title:36}" + "".join(f"{_cell(one, key, digits):>13}" for one in taken)
     for one in taken:
-        if not one["answers"]:
-            yield f"{one['version']}, {_title(one)}: no TLS on 993 within {one['restart'][-1]:.0f} s of a restart"
+        if one["failure"]:
+            yield f"{one['version']}, {_title(one)}: {one['failure']}"
 
 
 def _cell(one: dict[str, Any], key: str, digits: int) -> str:
-    if key == "restart" and not one["answers"]:
-        return "never"
     return f"{median(one[key]):.{digits}f}" if one.get(key) else "-"
 
 

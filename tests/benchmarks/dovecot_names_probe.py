@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import pwd
+import resource
 import shutil
 import socket
 import ssl
@@ -31,6 +32,10 @@ PORT = 993
 PATIENCE = 60.0
 USER, PASSWORD = "info@names.test", "correct horse"
 LOGINS = 7
+
+
+class BenchError(Exception):
+    """What was to be measured does not work."""
 
 
 class Case(NamedTuple):
@@ -125,7 +130,7 @@ class Client:
 
     def log_in(self) -> None:
         if not self.command(f'LOGIN "{USER}" "{PASSWORD}"'):
-            raise SystemExit("the login failed")
+            raise BenchError("a login failed")
 
     def close(self) -> None:
         self._replies.close()
@@ -212,7 +217,10 @@ def _memory(programs: tuple[str, ...], field: str) -> list[float]:
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+    return done
 
 
 def prepare() -> None:
@@ -227,17 +235,19 @@ def prepare() -> None:
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """What one configuration costs, as lists with a value for each round; `answers` is false when Dovecot does not come up."""
+    """What one configuration costs, as lists with a value for each round, as far as it went; `failure` says what ended it."""
     version = _run("dovecot", "--version").stdout.split()[0]
     usual, other = new_pair("usual"), new_pair("other")
     prepare()
     lay_out(case, usual, version.startswith("2.3"))
     taken: dict[str, list[float]] = defaultdict(list)
-    for number in range(case.rounds):
-        _round(case, number, usual, other, taken)
-        if not taken["started"][-1]:
-            break
-    return {"version": version, "answers": all(taken.pop("started")), **taken}
+    failure = ""
+    try:
+        for number in range(case.rounds):
+            _round(case, number, usual, other, taken)
+    except BenchError as error:
+        failure = str(error)
+    return {"version": version, "failure": failure, **taken}
 
 
 def _round(case: Case, number: int, usual: Pair, other: Pair, taken: dict[str, list[float]]) -> None:
@@ -246,11 +256,9 @@ def _round(case: Case, number: int, usual: Pair, other: Pair, taken: dict[str, l
     taken["doveconf"].append(time.perf_counter() - began)
     began = time.perf_counter()
     _run("systemctl", "restart", "dovecot")
-    started = until_tls("no.name.of.ours.test")
+    if not until_tls("no.name.of.ours.test"):
+        raise BenchError(f"no TLS on {PORT} within {time.perf_counter() - began:.0f} s of a restart")
     taken["restart"].append(time.perf_counter() - began)
-    taken["started"].append(started)
-    if not started:
-        return
     _logins(case, number, taken)
     for key, program, field in (
         ("config", "config", "VmRSS"),
@@ -280,4 +288,6 @@ def _logins(case: Case, number: int, taken: dict[str, list[float]]) -> None:
 
 
 if __name__ == "__main__":
+    # As in a session of ssh, whatever the container started with.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     json.dump(measure(Case(**json.loads(sys.argv[1]))), sys.stdout)
