@@ -65,9 +65,10 @@ def read_certificates(table: Table, path: str) -> dict[str, Certificate]:
     name = ""
     try:
         for name, value in table.values.items():
-            certificate = _file_name(parse_fields(value).get("cert", ""))
+            fields: Mapping[str, str] = parse_fields(value)
+            certificate = _file_name(fields.get("cert", ""))
             if name == certificate:
-                settings[name] = parse_fields(value)
+                settings[name] = fields
             else:
                 names.setdefault(certificate, []).append(name)
         found = {}

@@ -110,7 +110,7 @@ class Certifier:
             remedy = "Without ssl the domain is shown with it; the role's variable mail_host_ssl says where it comes from"
             self.fail(f"{name} is the host's own name, and its certificate the host's own", f"{declared.where}alias", remedy)
         base = self.certificates.get(name) or self.certificates.get(domain.certificate, Certificate(name))
-        self._merge(base._replace(name=name, is_host=False), declared)
+        self._merge(base if base.name == name and not base.is_host else base._replace(name=name, is_host=False), declared)
         return name
 
     def take_host(self, declared: DeclaredSsl) -> None:
@@ -136,6 +136,9 @@ class Certifier:
             self.warnings.append(f"{message}. {remedy}")
 
     def _merge(self, base: Certificate, declared: DeclaredSsl) -> None:
+        if not declared.changes and not declared.acme and not declared.private_key and base is self.there.certificates.get(base.name):
+            self._declared.setdefault(base.name, declared)
+            return
         changes = dict(declared.changes)
         if "key_type" in changes and "key_size" not in changes and changes["key_type"] != base.key_type:
             changes["key_size"] = CERTIFICATE_KEY_SIZES[changes["key_type"]][0]
@@ -146,8 +149,9 @@ class Certifier:
             paths=("", "", "") if declared.private_key or merged.provider != "provided" else merged.paths,
         )
         self._compare(merged.name, declared)
-        self._check(base, merged, declared)
         there = self.there.certificates.get(merged.name)
+        if there != merged:
+            self._check(base, merged, declared)
         self.certificates[merged.name] = there if there == merged else merged
         self._declared.setdefault(merged.name, declared)
 
@@ -254,14 +258,17 @@ class Certifier:
                 yield name, credentials_text(certificate.acme, declared.tsig_secret)
 
     def _check_names(self, domains: Mapping[str, Domain], certificates: Mapping[str, Certificate]) -> None:
-        if not self._declared:
+        # What was right before and has not changed is right.
+        owned = {domain.certificate for name, domain in domains.items() if self.there.domains.get(name) is not domain}
+        changed = owned | {name for name, one in certificates.items() if self.there.certificates.get(name) is not one}
+        if self._declared.keys().isdisjoint(changed):
             return
         users: dict[str, dict[str, None]] = {}
         for domain in domains.values():
             users.setdefault(domain.certificate, {})[domain.owner] = None
         shown: dict[str, str] = {}
-        for certificate in sorted(certificates.values(), key=lambda one: one.name in self._declared):
-            declared = self._declared.get(certificate.name)
+        for certificate in sorted(certificates.values(), key=lambda one: one.name in changed):
+            declared = self._declared.get(certificate.name) if certificate.name in changed else None
             for name in certificate.all_names:
                 other = shown.setdefault(name, certificate.name)
                 if not declared:

@@ -89,7 +89,7 @@ def content_at(directory: int, name: str) -> tuple[bytes, Ownership | None]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return b"", None
-        return os.read(descriptor, _LARGEST), ownership_of(status)
+        return os.read(descriptor, min(status.st_size + 1, _LARGEST)), ownership_of(status)
     finally:
         os.close(descriptor)
 

@@ -209,6 +209,12 @@ step_bench() {
         program=$1_benchmark.py
         shift
         ;;
+    names)
+        need_root
+        tests/lab/images
+        program=dovecot_names.py
+        shift
+        ;;
     esac
     install_collection bench
     ANSIBLE_COLLECTIONS_PATH=$WORK/bench PYTHONPATH=$WORK/bench python "tests/benchmarks/$program" "$@"
