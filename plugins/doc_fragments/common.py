@@ -102,7 +102,8 @@ options:
         type: int
       valid_days:
         description:
-          - For how long a self-signed certificate is valid. V(3650) for a new one when this is omitted.
+          - For how long a self-signed certificate is valid when it is made; one that is there stays. V(3650) for a new one when
+            this is omitted.
         type: int
       renew_before_days:
         description:

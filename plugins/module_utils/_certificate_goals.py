@@ -9,7 +9,7 @@ stands in. One name without a file would stop Dovecot's next start for all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import (
@@ -24,6 +24,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificates impor
     canonical_key,
     certificates_of,
     faults_of,
+    is_sound,
     joined,
     keeps,
     marked,
@@ -69,8 +70,12 @@ def goal_of(
     return Goal(next(standing, None))
 
 
-def _files(found: FoundCertificate) -> Iterator[FoundFile]:
-    yield from (file for file in (found.exim, found.dovecot) if file)
+def _files(found: FoundCertificate) -> list[FoundFile]:
+    """The servers' copies, a damaged one last."""
+    files = [file for file in (found.exim, found.dovecot) if file]
+    if len(files) == 2 and files[0].content != files[1].content:
+        files.sort(key=lambda file: not (file.pair and is_sound(file.content)))
+    return files
 
 
 def _is_as_asked(certificate: Certificate, pair: Pair, now: float) -> bool:
@@ -115,29 +120,33 @@ def _provided_goal(
     provided: Provided | None,
     trusted: Collection[bytes] | None,
 ) -> Goal:
-    if provided is None:
-        standing = _standing(found, None)
+    standing = _standing(found, None)
+    if provided is None and standing is None:
         lost = f"the certificate {certificate.name} was provided and is lost; a self-signed one stands in. Declare it once more"
-        return Goal(standing, notes=_expiry(certificate, standing, now)) if standing else Goal(made, notes=(lost,))
-    if provided.problem:
-        return Goal(_standing(found, made), faults=(provided.problem,))
+        return Goal(made, notes=(lost,))
+    if provided is None:
+        return _kept(certificate, standing or b"", now)
     try:
-        chain = without_root(certificates_of(provided.chain))
+        if provided.problem:
+            raise ValueError(provided.problem)
+        chain = certificates_of(provided.chain)
         for file in _files(found):
-            if file.pair and keeps(file.content, provided.private_key, chain):
-                return Goal(file.content, notes=_expiry(certificate, file.content, now))
-        content = joined(canonical_key(provided.private_key), chain)
+            if file.pair and keeps(file.content, provided.private_key, without_root(chain)):
+                return _kept(certificate, file.content, now)
+        content = joined(canonical_key(provided.private_key), without_root(chain))
     except ValueError as error:
-        return Goal(_standing(found, made), faults=(str(error),))
+        return Goal(standing or made, faults=(str(error),))
     faults = faults_of(content, certificate.all_names, now)
-    issuer = missing_issuer(certificates_of(provided.chain), trusted) if trusted is not None and not faults else ""
+    issuer = missing_issuer(chain, trusted) if trusted is not None and not faults else ""
     if issuer:
         faults = [f"the chain is not complete: the certificate of {issuer} is missing, and is no root that this host trusts"]
-    return Goal(marked(certificate.name, content), faults=tuple(faults))
+    return Goal(standing or made, faults=tuple(faults)) if faults else Goal(marked(certificate.name, content))
 
 
-def _expiry(certificate: Certificate, content: bytes, now: float) -> tuple[str, ...]:
-    """What is over can be neither renewed nor taken back: it goes on being shown, with a warning."""
-    if pair_of(content).not_after > now:
-        return ()
-    return (f"the certificate {certificate.name} has expired. Provide a new one",)
+def _kept(certificate: Certificate, content: bytes, now: float) -> Goal:
+    """A pair that stays. When it expires it can be neither renewed nor taken back: it goes on being shown, with a warning."""
+    pair = pair_of(content)
+    missing = [name for name in certificate.all_names if not pair.covers(name)]
+    faults = (f"it is not for {', '.join(missing)}",) if missing and not pair.is_self_signed else ()
+    notes = (f"the certificate {certificate.name} has expired. Provide a new one",) if pair.not_after <= now else ()
+    return Goal(content, faults=faults, notes=notes)

@@ -144,11 +144,12 @@ class FoundCertificate(NamedTuple):
 
 
 class Provided(NamedTuple):
-    """What files of the user's own hold: private key and chain, or what is wrong with them."""
+    """What files of the user's own hold: private key and chain, or what is wrong with them. is_missing: one is not there."""
 
     private_key: bytes = b""
     chain: bytes = b""
     problem: str = ""
+    is_missing: bool = False
 
 
 class CertificateFacts(NamedTuple):

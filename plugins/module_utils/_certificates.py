@@ -13,24 +13,24 @@ from __future__ import annotations
 import base64
 import binascii
 import calendar
+import contextlib
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._der import extent, value
 from ansible_collections.fleetpost.mail.plugins.module_utils._libraries import library
 
-# Nothing in these can match in two ways, so a damaged file takes no time.
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\s([A-Za-z0-9+/=\s]*)-----END ([A-Z0-9 ]{1,40})-----")
 _KEY_BLOCKS = (b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY")
 # What `openssl ecparam` writes before a key.
 _IGNORED_BLOCKS = (b"EC PARAMETERS", b"DH PARAMETERS")
-_WHITE = re.compile(rb"\s+")
 
 _RSA = bytes.fromhex("06092a864886f70d010101")
 _ECDSA = bytes.fromhex("06072a8648ce3d0201")
-_CURVE_SIZES = {65: 256, 97: 384, 133: 521}
+_SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")
+# What servers and clients know: P-256, P-384 and P-521 (RFC 8422 section 5.1.1).
+_CURVES = {bytes.fromhex("06082a8648ce3d030107"): 256, bytes.fromhex("06052b81040022"): 384, bytes.fromhex("06052b81040023"): 521}
+_PASSPHRASE = "the private key has a passphrase, and nobody is there to type it when a server starts"
 
 _SMALLEST_RSA = 2048
 _WEAK_HASHES = ("md5", "sha1")
@@ -75,8 +75,12 @@ def pair_of(content: bytes) -> Pair:
     if fields.numbers not in key and not _belongs(key, certificate):
         raise ValueError("the private key does not belong to the certificate")
     loaded = _loaded(certificate)
+    try:
+        names = _names(certificate)
+    except IndexError:
+        raise ValueError("the certificate is damaged") from None
     return Pair(
-        _names(loaded),
+        names,
         _seconds(loaded, "before"),
         _seconds(loaded, "after"),
         fields.key_type,
@@ -110,16 +114,22 @@ def certificates_of(content: bytes) -> list[bytes]:
 
 
 def _blocks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    found = _BLOCK.findall(content)
-    if len(found) != content.count(b"-----BEGIN "):
+    """Label and DER of each block of PEM (RFC 7468 section 2); what stands between blocks is passed over. Raises ValueError."""
+    parts = content.split(b"-----")
+    if len(parts) % 4 != 1:
         raise ValueError("it is cut off or damaged")
-    for label, text, end in found:
+    for begin, text, end in zip(parts[1::4], parts[2::4], parts[3::4]):
+        label = begin[6:]
         if label in _IGNORED_BLOCKS:
             continue
         if label == b"ENCRYPTED PRIVATE KEY":
-            raise ValueError("the private key has a passphrase, and nobody is there to type it when a server starts")
-        if label != end or label not in (b"CERTIFICATE", *_KEY_BLOCKS):
-            raise ValueError(f"it holds a {label.decode()}, which is neither a certificate nor a private key")
+            raise ValueError(_PASSPHRASE)
+        if begin[:6] != b"BEGIN " or end != b"END " + label:
+            raise ValueError("it is cut off or damaged")
+        if label != b"CERTIFICATE" and label not in _KEY_BLOCKS:
+            raise ValueError(f"it holds a {label[:40].decode('ascii', 'replace')}, which is neither a certificate nor a private key")
+        if b"ENCRYPTED" in text[:64]:
+            raise ValueError(_PASSPHRASE)
         try:
             yield label, binascii.a2b_base64(text)
         except binascii.Error:
@@ -157,45 +167,60 @@ def _fields(certificate: bytes) -> _Fields:
 
 def _public_key(info: bytes) -> tuple[str, int, bytes]:
     """Type, size in bits and numbers of a SubjectPublicKeyInfo."""
-    _start, end = extent(info, 0, 0x30)
-    start, end = extent(info, end, 0x03)
-    if info.startswith(_RSA, 2):
+    algorithm, place = extent(info, 0, 0x30)
+    start, end = extent(info, place, 0x03)
+    if info.startswith(_RSA, algorithm):
         numbers = value(info, start + 1, 0x30)
         return "rsa", int.from_bytes(value(numbers, 0, 0x02), "big").bit_length(), numbers
     bits = info[start + 1 : end]
-    if info.startswith(_ECDSA, 2) and len(bits) in _CURVE_SIZES:
-        return "ecdsa", _CURVE_SIZES[len(bits)], bits
-    return "other", 0, bits
+    size = _CURVES.get(info[algorithm + len(_ECDSA) : place], 0) if info.startswith(_ECDSA, algorithm) else 0
+    return "ecdsa" if size else "other", size, bits
 
 
 def subjects_of(content: bytes) -> frozenset[bytes]:
     """The subjects of all certificates in a bundle; what cannot be read in it is passed over."""
     found = set()
-    for label, text, _end in _BLOCK.findall(content):
-        if label in (b"CERTIFICATE", b"TRUSTED CERTIFICATE"):
-            try:
-                found.add(_fields(binascii.a2b_base64(text)).subject)
-            except (ValueError, IndexError):
-                continue
+    for block in content.split(b"-----BEGIN CERTIFICATE-----")[1:]:
+        with contextlib.suppress(ValueError):
+            found.add(_fields(binascii.a2b_base64(block.partition(b"-----")[0])).subject)
     return frozenset(found)
 
 
 def _loaded(certificate: bytes) -> Any:
-    try:
+    with _known("the certificate is damaged"):
         return library("cryptography.x509").load_der_x509_certificate(certificate)
-    except ValueError:
-        raise ValueError("the certificate is damaged") from None
 
 
-def _names(loaded: Any) -> tuple[str, ...]:
+@contextlib.contextmanager
+def _known(complaint: str) -> Iterator[None]:
+    """Turns whatever the library raises for damaged or unknown content into a ValueError with the complaint."""
     x509 = library("cryptography.x509")
+    unsupported = library("cryptography.exceptions").UnsupportedAlgorithm
     try:
-        names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+        yield
+    except (ValueError, TypeError, unsupported, x509.InvalidVersion, x509.DuplicateExtension):
+        raise ValueError(complaint) from None
+
+
+def _names(certificate: bytes) -> tuple[str, ...]:
+    """The DNS names of its subjectAltName (RFC 5280 section 4.2.1.6), in lower case. Raises ValueError.
+
+    The library has read all of the certificate by then; asked for one extension it reads all of them again.
+    """
+    place = certificate.find(_SUBJECT_ALT_NAME)
+    if place < 0:
         return ()
-    except ValueError:
-        raise ValueError("the certificate is damaged") from None
-    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+    position = place + len(_SUBJECT_ALT_NAME)
+    if certificate[position] == 0x01:  # critical
+        position += 3
+    names = value(value(certificate, position, 0x04), 0, 0x30)
+    found, position = [], 0
+    while position < len(names):
+        start, end = extent(names, position, names[position])
+        if names[position] == 0x82:
+            found.append(names[start:end].decode("ascii").lower())
+        position = end
+    return tuple(found)
 
 
 def _seconds(loaded: Any, side: str) -> int:
@@ -207,12 +232,12 @@ def _seconds(loaded: Any, side: str) -> int:
 def _belongs(key: bytes, certificate: bytes) -> bool:
     """Whether a key is the certificate's own, by loading both: for keys that do not hold their public numbers."""
     serialization = library("cryptography.hazmat.primitives.serialization")
-    try:
+    with _known("the private key is damaged"):
         private = serialization.load_der_private_key(key, None)
-        same: bool = private.public_key().public_numbers() == _loaded(certificate).public_key().public_numbers()
+        shown = _loaded(certificate).public_key()
+        form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        same: bool = private.public_key().public_bytes(*form) == shown.public_bytes(*form)
         return same
-    except (ValueError, TypeError, AttributeError):
-        return False
 
 
 def keeps(content: bytes, private_key: bytes, chain: Sequence[bytes]) -> bool:
@@ -259,11 +284,8 @@ def canonical_key(private_key: bytes) -> bytes:
     if len(blocks) != 1:
         raise ValueError("this is no private key in PEM form (PKCS #1, PKCS #8 or SEC 1, without a passphrase)")
     serialization = library("cryptography.hazmat.primitives.serialization")
-    try:
-        key = serialization.load_pem_private_key(private_key, None)
-        return private_pem(key)
-    except (ValueError, TypeError):
-        raise ValueError("this private key is damaged: its numbers do not fit each other") from None
+    with _known("this private key is damaged: its numbers do not fit each other"):
+        return private_pem(serialization.load_pem_private_key(private_key, None))
 
 
 def private_pem(key: Any) -> bytes:
@@ -284,11 +306,16 @@ def _is_root(fields: _Fields) -> bool:
 def faults_of(content: bytes, names: Collection[str], now: float) -> list[str]:
     """Why a server should not begin to show a pair for the names; empty when nothing is against it."""
     try:
-        pair = pair_of(content)
-        _key, chain = parts_of(content)
+        return [*_faults(pair_of(content), names, now), *_chain_faults(parts_of(content)[1])]
     except ValueError as error:
         return [str(error)]
-    return [*_faults(pair, names, now), *_chain_faults(chain)]
+
+
+def is_sound(content: bytes) -> bool:
+    """Whether every signature in a pair that can be verified holds: tells a damaged copy from a whole one."""
+    _key, chain = parts_of(content)
+    last = _loaded(chain[-1])
+    return not list(_chain_faults(chain)) and (not _is_root(_fields(chain[-1])) or _signed(last, last))
 
 
 def _faults(pair: Pair, names: Collection[str], now: float) -> Iterator[str]:
@@ -307,7 +334,8 @@ def _faults(pair: Pair, names: Collection[str], now: float) -> Iterator[str]:
 def _chain_faults(chain: Sequence[bytes]) -> Iterator[str]:
     loaded, fields = [_loaded(certificate) for certificate in chain], [_fields(certificate) for certificate in chain]
     for index, certificate in enumerate(loaded):
-        algorithm = certificate.signature_hash_algorithm
+        with _known(f"certificate {index + 1} of the chain is signed in a way that is not known"):
+            algorithm = certificate.signature_hash_algorithm
         if not _is_root(fields[index]) and algorithm is not None and algorithm.name in _WEAK_HASHES:
             yield f"certificate {index + 1} of the chain is signed with {algorithm.name.upper()}, which clients refuse"
         if index + 1 == len(chain):
@@ -322,13 +350,13 @@ def _chain_faults(chain: Sequence[bytes]) -> Iterator[str]:
 
 def _signed(certificate: Any, issuer: Any) -> bool:
     """Whether `issuer` signed a certificate."""
-    exceptions = library("cryptography.exceptions")
     try:
-        if hasattr(certificate, "verify_directly_issued_by"):
-            certificate.verify_directly_issued_by(issuer)
-        else:
-            _verify(certificate, issuer.public_key())
-    except (exceptions.InvalidSignature, TypeError, ValueError):
+        with _known("it cannot be verified"):
+            if hasattr(certificate, "verify_directly_issued_by"):
+                certificate.verify_directly_issued_by(issuer)
+            else:
+                _verify(certificate, issuer.public_key())
+    except (ValueError, library("cryptography.exceptions").InvalidSignature):
         return False
     return True
 

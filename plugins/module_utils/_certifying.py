@@ -8,6 +8,7 @@ A certificate belongs to the domains that name it: several may share one, and it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -36,6 +37,19 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._names import is_re
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting
 
 _NOTHING = FoundCertificate()
+_SAID_ONCE = ("private_key", "chain", "terms_agreed", "force", "tsig_secret", "eab_kid", "eab_hmac_key")
+# What a field is called where users say it.
+_OPTIONS = {
+    "names": "alternative_names",
+    "paths": "certificate_path",
+    "directory": "acme_directory",
+    "method": "challenge_method",
+    "dns_server": "rfc2136.server",
+    "dns_port": "rfc2136.port",
+    "tsig_name": "rfc2136.tsig_name",
+    "tsig_algorithm": "rfc2136.tsig_algorithm",
+    "propagation": "rfc2136.propagation_seconds",
+}
 # Measured: docs/certificates.md.
 _MANY_FOR_23 = 5000
 _LATER = "acme_max_orders certificates are ordered in this run already; the next one goes on"
@@ -137,23 +151,32 @@ class Certifier:
 
     def _merge(self, base: Certificate, declared: DeclaredSsl) -> None:
         if not declared.changes and not declared.acme and not declared.private_key and base is self.there.certificates.get(base.name):
-            self._declared.setdefault(base.name, declared)
+            self._note(base.name, declared)
             return
         changes = dict(declared.changes)
         if "key_type" in changes and "key_size" not in changes and changes["key_type"] != base.key_type:
             changes["key_size"] = CERTIFICATE_KEY_SIZES[changes["key_type"]][0]
         merged = base._replace(**changes)
-        merged = merged._replace(
+        merged = _without_meaningless(merged)._replace(
             names=tuple(sorted(set(merged.names) - {merged.name})),
             acme=self._acme(base.acme or Acme(), declared) if merged.provider == "acme" else None,
-            paths=("", "", "") if declared.private_key or merged.provider != "provided" else merged.paths,
         )
+        if declared.private_key:
+            merged = merged._replace(paths=("", "", ""))
         self._compare(merged.name, declared)
         there = self.there.certificates.get(merged.name)
         if there != merged:
             self._check(base, merged, declared)
         self.certificates[merged.name] = there if there == merged else merged
-        self._declared.setdefault(merged.name, declared)
+        self._note(merged.name, declared)
+
+    def _note(self, name: str, declared: DeclaredSsl) -> None:
+        """Of domains that share a certificate, any may be the one that says all of it."""
+        first = self._declared.get(name)
+        if first:
+            secrets = {field: getattr(first, field) or getattr(declared, field) for field in _SAID_ONCE}
+            declared = first._replace(**secrets)
+        self._declared[name] = declared
 
     def _acme(self, base: Acme, declared: DeclaredSsl) -> Acme:
         acme = base._replace(**declared.acme)
@@ -165,9 +188,10 @@ class Certifier:
     def _compare(self, name: str, declared: DeclaredSsl) -> None:
         """Domains that share a certificate say the same of it."""
         said = {**declared.changes, **declared.acme, "certificate": (declared.private_key, declared.chain)}
-        for option, value in said.items():
+        for field, value in said.items():
             if value == (None, None):
                 continue
+            option = _OPTIONS.get(field, field)
             first, where = self._said.setdefault((name, option), (value, declared.where))
             if first != value:
                 remedy = "A certificate that domains share is declared in the same way by all of them, or in full by one"
@@ -231,6 +255,9 @@ class Certifier:
         provided = self.facts.certifying.provided.get(certificate.paths) if any(certificate.paths) else None
         if declared and declared.private_key and declared.chain:
             provided = Provided(declared.private_key, declared.chain)
+        if provided and provided.is_missing and not self.facts.strict:
+            self.warnings.append(provided.problem)
+            provided = None
         found = self.facts.certifying.found[certificate.name]
         made = self.made.get(certificate.name)
         force = declared.force if declared else False
@@ -254,8 +281,10 @@ class Certifier:
     def _credentials(self, certificates: Mapping[str, Certificate]) -> Iterator[tuple[str, bytes]]:
         for name, declared in self._declared.items():
             certificate = certificates.get(name)
-            if certificate and certificate.acme and certificate.acme.method == "rfc2136" and declared.tsig_secret:
-                yield name, credentials_text(certificate.acme, declared.tsig_secret)
+            if certificate and certificate.acme and certificate.acme.method == "rfc2136":
+                secret = declared.tsig_secret or _secret_in(self.facts.certifying.found.get(name, _NOTHING).credentials)
+                if secret:
+                    yield name, credentials_text(certificate.acme, secret)
 
     def _check_names(self, domains: Mapping[str, Domain], certificates: Mapping[str, Certificate]) -> None:
         # What was right before and has not changed is right.
@@ -315,6 +344,24 @@ def _domain_of(name: str, domains: Mapping[str, Domain]) -> Domain | None:
             return domains[rest]
         rest = rest.partition(".")[2]
     return None
+
+
+def _without_meaningless(certificate: Certificate) -> Certificate:
+    """A certificate without what has no meaning for its provider, and no place in the table."""
+    default = Certificate(certificate.name)
+    if certificate.provider != "selfsigned":
+        certificate = certificate._replace(valid_days=default.valid_days)
+    if certificate.provider == "provided":
+        certificate = certificate._replace(key_type=default.key_type, key_size=default.key_size)
+    else:
+        certificate = certificate._replace(paths=default.paths)
+    return certificate if certificate.provider == "acme" else certificate._replace(failed="")
+
+
+def _secret_in(credentials: bytes | None) -> str:
+    """The TSIG secret in a file that `credentials_text` has made."""
+    found = re.search(rb"^dns_rfc2136_secret = (\S+)$", credentials or b"", re.MULTILINE)
+    return found.group(1).decode() if found else ""
 
 
 def credentials_text(acme: Acme, tsig_secret: str) -> bytes:

@@ -25,6 +25,7 @@ _URL = re.compile(r"https://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~%/-]*)?\Z")
 _WORD = re.compile(r"[A-Za-z0-9_=+/.-]{1,512}\Z")
 _LONGEST_LIFE = 36500
 _LONGEST_PROPAGATION = 3600
+_LARGEST_PORT = 65535
 
 _ACME_OPTIONS = (
     "email",
@@ -61,6 +62,7 @@ def declared_ssl(entry: Mapping[str, Any], defaults: Mapping[str, Any], prefix: 
     options = {**_fitting(defaults, given), **given}
     text = _Text(options, prefix, reader)
     alternative_names = reader.convert_list(_certificate_name, options.get("alternative_names"), f"{prefix}alternative_names")
+    alternative_names = None if alternative_names is None else tuple(sorted(alternative_names))
     private_key, chain = text.pair()
     changes = {
         "names": alternative_names,
@@ -108,6 +110,10 @@ def _contradictions(entry: Mapping[str, Any], prefix: str) -> Iterator[MailError
     paths = [option for option in _PATH_OPTIONS if entry.get(option) is not None]
     if texts and paths:
         yield MailError(f"{texts[0]} and {paths[0]} exclude each other", f"{prefix}{paths[0]}")
+    for option in ("chain", "chain_path"):
+        certificate = option.replace("chain", "certificate")
+        if entry.get(option) is not None and entry.get(certificate) is None:
+            yield MailError(f"{option} goes with {certificate}", f"{prefix}{option}")
     for first, second in (("certificate", "private_key"), ("certificate_path", "private_key_path"), ("eab_kid", "eab_hmac_key")):
         if (entry.get(first) is None) != (entry.get(second) is None):
             yield MailError(f"{first} and {second} go together", f"{prefix}{second if entry.get(first) is not None else first}")
@@ -139,6 +145,12 @@ class _Text:
             self.fail(f"{seconds} is not between 0 and {_LONGEST_PROPAGATION} seconds", "rfc2136.propagation_seconds")
         return DEFAULT_PROPAGATION if seconds is None else int(seconds)
 
+    def port(self, rfc2136: Mapping[str, Any]) -> int:
+        port = rfc2136.get("port")
+        if port is not None and not 1 <= port <= _LARGEST_PORT:
+            self.fail(f"{port} is no port", "rfc2136.port")
+        return DNS_PORT if port is None else int(port)
+
     def path(self, option: str) -> str | None:
         return self.reader.convert(_names.absolute_path, self.options.get(option), f"{self.prefix}{option}")
 
@@ -167,7 +179,7 @@ class _Text:
             "webroot": self.path("webroot"),
             "ca_certificate": self.path("ca_certificate"),
             "dns_server": convert(_names.ip_address, rfc2136.get("server"), f"{prefix}rfc2136.server"),
-            "dns_port": rfc2136.get("port") or (DNS_PORT if rfc2136 else None),
+            "dns_port": self.port(rfc2136) if rfc2136 else None,
             "tsig_name": convert(_names.tsig_key_name, rfc2136.get("tsig_name"), f"{prefix}rfc2136.tsig_name"),
             "tsig_algorithm": rfc2136.get("tsig_algorithm") or (TSIG_ALGORITHMS[0] if rfc2136 else None),
             "propagation": self.propagation(rfc2136) if rfc2136 else None,

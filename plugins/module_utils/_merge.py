@@ -70,12 +70,8 @@ def wanted_passwords(host: Host, declaration: Declaration) -> list[WantedPasswor
     return [
         WantedPassword(declared.address, declared.password, _hash_there(host, declared.address))
         for declared in declaration.mailboxes
-        if declared.password is not None and _hash_is_wanted(host, declared)
+        if declared.password is not None and (declared.update_password == "always" or _hash_there(host, declared.address) is None)
     ]
-
-
-def _hash_is_wanted(host: Host, declared: DeclaredMailbox) -> bool:
-    return declared.update_password == "always" or _hash_there(host, declared.address) is None
 
 
 def _hash_there(host: Host, address: str) -> str | None:
@@ -196,13 +192,13 @@ class _Merger:
 
     def _miss(self, declared: DeclaredDomain) -> None:
         """A domain that a run speaks of and does not make; in check mode an earlier task may be about to make it."""
-        domain = declared.name
-        if declared.ssl and domain == self.facts.certifying.host:
+        message = f"{declared.name} is not a mail domain of this host"
+        if declared.ssl and declared.name == self.facts.certifying.host:
             self.certifier.take_host(declared.ssl)
         elif self.facts.strict:
-            self.fail(f"{domain} is not a mail domain of this host", "domain", "Declare it first")
+            self.fail(message, "domain", "Declare it first")
         else:
-            self.warnings.append(f"domain: {domain} is not a mail domain of this host yet")
+            self.warnings.append(f"domain: {message} yet")
 
     def _revive_addresses(self, domain: str) -> None:
         """A domain that comes back before its removal is over comes back with its addresses."""

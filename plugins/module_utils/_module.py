@@ -61,7 +61,7 @@ def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]
     except MailError as error:
         fail(module, error)
     else:
-        writes = any(action.action.endswith(" certificate") for action in outcome.actions)
+        writes = any(action.action in ("create certificate", "write certificate", "order certificate") for action in outcome.actions)
         renewed = writes if module.check_mode else before.get("fingerprint") != after.get("fingerprint")
         _exit(module, outcome, {"certificate": after, "renewed": renewed})
 

@@ -66,7 +66,7 @@ def _provided(tree: Tree, paths: tuple[str, str, str]) -> Provided:
         return Provided(problem=str(error))
     missing = [path for path, content in zip(paths, found) if content is None]
     if missing:
-        return Provided(problem=f"there is no file {missing[0]} on the host")
+        return Provided(problem=f"there is no file {missing[0]} on the host", is_missing=True)
     certificate, chain, private_key = (content or b"" for content in found)
     return Provided(private_key, certificate + b"\n" + chain if chain else certificate)
 

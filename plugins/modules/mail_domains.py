@@ -249,7 +249,8 @@ options:
             type: int
           valid_days:
             description:
-              - For how long a self-signed certificate is valid. V(3650) for a new one when this is omitted.
+              - For how long a self-signed certificate is valid when it is made; one that is there stays. V(3650) for a new one
+                when this is omitted.
             type: int
           renew_before_days:
             description:
@@ -526,6 +527,7 @@ waiting:
   description:
     - Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is
       not known) and what they wait for (C(reason)). A certificate that a later run orders is here as well, under its name with the
+      stage V(ordered). A certificate that a later run orders is here as well, under its name with the
       stage V(ordered). A certificate that a later run orders is here as well, under its name with the
       stage V(ordered). A certificate that a later run orders is here as well, under its name with the
       stage V(ordered).
