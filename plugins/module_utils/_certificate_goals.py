@@ -133,10 +133,11 @@ def _provided_goal(
         for file in _files(found):
             if file.pair and keeps(file.content, provided.private_key, without_root(chain)):
                 return _kept(certificate, file.content, now)
-        content = joined(canonical_key(provided.private_key), without_root(chain))
+        private_key = canonical_key(provided.private_key)
+        content = joined(private_key, without_root(chain))
     except ValueError as error:
         return Goal(standing or made, faults=(str(error),))
-    faults = faults_of(content, certificate.all_names, now)
+    faults = faults_of(joined(private_key, chain), certificate.all_names, now)
     issuer = missing_issuer(chain, trusted) if trusted is not None and not faults else ""
     if issuer:
         faults = [f"the chain is not complete: the certificate of {issuer} is missing, and is no root that this host trusts"]

@@ -187,19 +187,16 @@ def subjects_of(content: bytes) -> frozenset[bytes]:
 
 
 def _loaded(certificate: bytes) -> Any:
-    with _known("the certificate is damaged"):
-        return library("cryptography.x509").load_der_x509_certificate(certificate)
-
-
-@contextlib.contextmanager
-def _known(complaint: str) -> Iterator[None]:
-    """Turns whatever the library raises for damaged or unknown content into a ValueError with the complaint."""
-    x509 = library("cryptography.x509")
-    unsupported = library("cryptography.exceptions").UnsupportedAlgorithm
     try:
-        yield
-    except (ValueError, TypeError, unsupported, x509.InvalidVersion, x509.DuplicateExtension):
-        raise ValueError(complaint) from None
+        return library("cryptography.x509").load_der_x509_certificate(certificate)
+    except _unreadable():
+        raise ValueError("the certificate is damaged") from None
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What the library raises for damaged or unknown content; asked for only when something was raised."""
+    x509, unsupported = library("cryptography.x509"), library("cryptography.exceptions").UnsupportedAlgorithm
+    return ValueError, TypeError, unsupported, x509.InvalidVersion, x509.DuplicateExtension
 
 
 def _names(certificate: bytes) -> tuple[str, ...]:
@@ -232,12 +229,13 @@ def _seconds(loaded: Any, side: str) -> int:
 def _belongs(key: bytes, certificate: bytes) -> bool:
     """Whether a key is the certificate's own, by loading both: for keys that do not hold their public numbers."""
     serialization = library("cryptography.hazmat.primitives.serialization")
-    with _known("the private key is damaged"):
-        private = serialization.load_der_private_key(key, None)
-        shown = _loaded(certificate).public_key()
-        form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        same: bool = private.public_key().public_bytes(*form) == shown.public_bytes(*form)
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    try:
+        private = serialization.load_der_private_key(key, None).public_key().public_bytes(*form)
+        same: bool = private == _loaded(certificate).public_key().public_bytes(*form)
         return same
+    except _unreadable():
+        raise ValueError("the private key is damaged") from None
 
 
 def keeps(content: bytes, private_key: bytes, chain: Sequence[bytes]) -> bool:
@@ -284,8 +282,10 @@ def canonical_key(private_key: bytes) -> bytes:
     if len(blocks) != 1:
         raise ValueError("this is no private key in PEM form (PKCS #1, PKCS #8 or SEC 1, without a passphrase)")
     serialization = library("cryptography.hazmat.primitives.serialization")
-    with _known("this private key is damaged: its numbers do not fit each other"):
+    try:
         return private_pem(serialization.load_pem_private_key(private_key, None))
+    except _unreadable():
+        raise ValueError("this private key is damaged: its numbers do not fit each other") from None
 
 
 def private_pem(key: Any) -> bytes:
@@ -334,13 +334,13 @@ def _faults(pair: Pair, names: Collection[str], now: float) -> Iterator[str]:
 def _chain_faults(chain: Sequence[bytes]) -> Iterator[str]:
     loaded, fields = [_loaded(certificate) for certificate in chain], [_fields(certificate) for certificate in chain]
     for index, certificate in enumerate(loaded):
-        with _known(f"certificate {index + 1} of the chain is signed in a way that is not known"):
-            algorithm = certificate.signature_hash_algorithm
-        if not _is_root(fields[index]) and algorithm is not None and algorithm.name in _WEAK_HASHES:
-            yield f"certificate {index + 1} of the chain is signed with {algorithm.name.upper()}, which clients refuse"
+        algorithm = _hash_of_signature(certificate)
+        if not _is_root(fields[index]) and algorithm in _WEAK_HASHES:
+            yield f"certificate {index + 1} of the chain is signed with {algorithm.upper()}, which clients refuse"
         if index + 1 == len(chain):
             return
-        if fields[index].issuer != fields[index + 1].subject or not _signed(certificate, loaded[index + 1]):
+        is_issuer = fields[index].issuer == fields[index + 1].subject
+        if not is_issuer or (algorithm not in _WEAK_HASHES and not _signed(certificate, loaded[index + 1])):
             yield (
                 f"certificate {index + 2} of the chain did not issue certificate {index + 1}: the server's own comes first, "
                 "then the one that issued it, and so on"
@@ -348,15 +348,22 @@ def _chain_faults(chain: Sequence[bytes]) -> Iterator[str]:
             return
 
 
+def _hash_of_signature(certificate: Any) -> str:
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except _unreadable():
+        return ""
+    return algorithm.name if algorithm else ""
+
+
 def _signed(certificate: Any, issuer: Any) -> bool:
     """Whether `issuer` signed a certificate."""
     try:
-        with _known("it cannot be verified"):
-            if hasattr(certificate, "verify_directly_issued_by"):
-                certificate.verify_directly_issued_by(issuer)
-            else:
-                _verify(certificate, issuer.public_key())
-    except (ValueError, library("cryptography.exceptions").InvalidSignature):
+        if hasattr(certificate, "verify_directly_issued_by"):
+            certificate.verify_directly_issued_by(issuer)
+        else:
+            _verify(certificate, issuer.public_key())
+    except (library("cryptography.exceptions").InvalidSignature, *_unreadable()):
         return False
     return True
 

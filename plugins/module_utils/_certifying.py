@@ -109,6 +109,7 @@ class Certifier:
         self.errors: list[MailError] = []
         self.warnings: list[str] = []
         self._declared: dict[str, DeclaredSsl] = {}
+        self._bases: dict[str, Certificate] = {}
         self._said: dict[tuple[str, str], tuple[Any, str]] = {}
 
     def fail(self, message: str, where: str, remedy: str = "") -> None:
@@ -165,9 +166,8 @@ class Certifier:
             merged = merged._replace(paths=("", "", ""))
         self._compare(merged.name, declared)
         there = self.there.certificates.get(merged.name)
-        if there != merged:
-            self._check(base, merged, declared)
         self.certificates[merged.name] = there if there == merged else merged
+        self._bases.setdefault(merged.name, base)
         self._note(merged.name, declared)
 
     def _note(self, name: str, declared: DeclaredSsl) -> None:
@@ -206,8 +206,7 @@ class Certifier:
                 self.fail(f"{name} is a reserved name, and no authority certifies it", declared.where)
         if merged.provider == "acme" and merged.acme:
             self._check_acme(base, merged, merged.acme, declared)
-        is_new = base.provider != "provided" or merged.name not in self.there.certificates
-        if merged.provider == "provided" and is_new and not declared.private_key and not any(merged.paths):
+        if merged.provider == "provided" != base.provider and not declared.private_key and not any(merged.paths):
             remedy = "Give certificate and private_key, or certificate_path and private_key_path"
             self.fail(f"the certificate {merged.name} is to be provided, and none is", f"{declared.where}provider", remedy)
 
@@ -237,6 +236,9 @@ class Certifier:
     def result(self, domains: Mapping[str, Domain], max_orders: int) -> Certified:
         """The certificates in the end, with those gone that the run's domains have left. domains: of the end state."""
         certificates = kept_certificates(self.there.domains, domains, self.certificates)
+        for name, declared in self._declared.items():
+            if name in certificates and certificates[name] is not self.there.certificates.get(name):
+                self._check(self._bases[name], certificates[name], declared)
         self._check_names(domains, certificates)
         if self.facts.dovecot == "2.3" and len(certificates) > _MANY_FOR_23 > len(self.there.certificates):
             self.warnings.append(

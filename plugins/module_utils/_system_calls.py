@@ -17,6 +17,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._errors import Mail
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
 _AT_EMPTY_PATH = 0x1000
 _LARGEST = 65536
@@ -70,7 +71,7 @@ def open_entry(parent: int, name: str, path: str) -> int:
     Raises MailError for a link, and OSError otherwise.
     """
     try:
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        return os.open(name, _READ, dir_fd=parent)
     except OSError as error:
         raise unsuitable(parent, name, path) or error from error
 
@@ -82,7 +83,7 @@ def ownership_of(status: os.stat_result) -> Ownership:
 def content_at(directory: int, name: str) -> tuple[bytes, Ownership | None]:
     """The content of a small regular file in an open directory with its ownership; nothing and None where there is none."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        descriptor = os.open(name, _READ, dir_fd=directory)
     except OSError:
         return b"", None
     try:
