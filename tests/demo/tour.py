@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sends real messages to the demo's hosts and shows what was answered and where they arrived.
 
-swaks sends, the mail directories and the sink's records tell where a message is, dkimpy verifies signatures; none of the collection's
-own code judges.
+swaks sends, the mail directories and the sink's records tell where a message is, dkimpy verifies signatures, openssl tells what certificate
+is shown; none of the collection's own code judges.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ LETTERS = (
     Letter("out, with somebody else's From:", "editor@news.{z}", "friend@sink.test", "550", "", "info@shop.{z}"),
     Letter("relayed for a stranger", "visitor@outside.test", "friend@sink.test", "550", ""),
 )
+
+
+# A name that clients ask for, and who issued the certificate that they see: the authority, nobody else, or for the host itself nobody else.
+NAMES = (("imap.shop.{z}", "Pebble"), ("mail.news.{z}", "mail.news.{z}"), ("other.{z}", "{host}.test"))
 
 
 class Sent(NamedTuple):
@@ -178,10 +182,33 @@ def inbox(host: str, zone: str) -> str:
     return f"Read over IMAP (port 993, TLS): {user} has {count or 'no readable'} messages."
 
 
+_SHOWN = """
+for port in 465 993; do
+    openssl s_client -connect "$1:$port" -servername "$2" </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -nameopt multiline |
+        sed -n 's/^ *commonName *= *//p' | tail -n 1
+done
+"""
+
+
+def certificates(host: str, zone: str) -> int:
+    """Shows who issued what both servers show for some names; returns how many are not as they should be."""
+    rows = [("a client asks for", "Exim shows a certificate of", "Dovecot shows a certificate of")]
+    wrong = 0
+    for name, issuer in NAMES:
+        asked, expected = name.format(z=zone), issuer.format(z=zone, host=host)
+        shown = inside(PEER, "bash", "-c", _SHOWN, "bash", f"{host}.test", asked).splitlines()
+        as_expected = len(shown) == 2 and all(one.startswith(expected) for one in shown)
+        wrong += not as_expected
+        rows.append((asked, *(shown if as_expected else ["NOT AS EXPECTED", " ".join(shown)])))
+    print()
+    print_table(rows)
+    return wrong
+
+
 def main() -> None:
-    wrong = sum(tour(host, zone) for host, zone in HOSTS.items())
-    total = len(LETTERS) * len(HOSTS)
-    print(f"\n{total - wrong} of {total} messages went as they should.")
+    wrong = sum(tour(host, zone) + certificates(host, zone) for host, zone in HOSTS.items())
+    total = (len(LETTERS) + len(NAMES)) * len(HOSTS)
+    print(f"\n{total - wrong} of {total} messages and certificates are as they should be.")
     sys.exit(1 if wrong else 0)
 
 
