@@ -9,6 +9,7 @@ Takes one case as JSON, {"names", "grouped", "split", "limit", "rounds"}, and wr
 from __future__ import annotations
 
 import json
+import math
 import pwd
 import resource
 import shutil
@@ -167,7 +168,7 @@ def reload(name: str, other: Pair) -> dict[str, float]:
         began = time.perf_counter()
         _run("doveadm", "reload")
         returned = time.perf_counter() - began
-        refused, slowest, shown = 0, 0.0, PATIENCE
+        refused, slowest, shown = 0, 0.0, math.inf
         while time.perf_counter() - began < PATIENCE:
             try:
                 client = Client(name, PATIENCE)
