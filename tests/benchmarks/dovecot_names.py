@@ -6,7 +6,7 @@
 Start, reload, logins and memory, with the blocks of all names in one file and in a file each. Nothing is judged. The two hosts
 are started for this and removed; as root.
 
-    ./dev bench names                         0, 1,000 and 5,000 names, about twenty minutes
+    ./dev bench names                         0, 1,000 and 5,000 names, ten to twenty minutes, more on a busy machine
     ./dev bench names --quick                 0 and 200 names, one round; two minutes
     ./dev bench names --limit 2G              with this vsz_limit of Dovecot's config service
     ./dev bench names --sizes 5000 --grouped 10   ten names on a certificate
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -53,7 +54,7 @@ LINES = (
     ("  until the new certificate, s", "shown", 2),
     ("  slowest connection meanwhile, s", "slowest", 2),
     ("  failed connections meanwhile", "refused", 0),
-    ("  open session kept (1: yes)", "kept", 0),
+    ("  open session kept, 1: yes", "kept", 0),
     ("TLS and greeting, no SNI, ms", "tls_none", 1),
     ("  a name's first use", "unused", 1),
     ("  first block", "tls_first", 1),
@@ -67,6 +68,9 @@ LINES = (
     ("imap-login process, MiB", "imap_login", 0),
     ("master process, MiB", "master", 0),
 )
+LEGEND = """\
+Memory is resident, that of imap-login for each process; readers at a reload: config, doveconf and managesieve together.
+Times of TLS go from connect to the greeting. inf: not within a minute."""
 
 
 def start_hosts() -> None:
@@ -116,6 +120,7 @@ def report(taken: Sequence[dict[str, Any]]) -> Iterator[str]:
     for one in taken:
         if one["failure"]:
             yield f"{one['version']}, {_title(one)}: {one['failure']}"
+    yield LEGEND
 
 
 def _cell(one: dict[str, Any], key: str, digits: int) -> str:
@@ -146,6 +151,8 @@ def main() -> None:
     extent = QUICK if options.quick else Extent()
     if options.sizes:
         extent = extent._replace(sizes=options.sizes)
+    # Ended from outside, it still removes its hosts.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     try:
         start_hosts()
         # One host after the other: they share the machine's cores.
