@@ -158,15 +158,18 @@ def _advice(acme: Acme, kinds: set[str], words: str) -> str:
 
 def forget_lineages(tree: Tree, layout: Layout, names: Sequence[str]) -> list[MailError]:
     """Lets certbot forget those of our certificates that nobody has any more; others of the same name stay."""
-    errors = []
-    for lineages in read_lineages(tree, layout, names).values():
-        for lineage in lineages:
-            answer = None
-            if lineage.is_ours:
-                answer = run_tool(["certbot", "delete", "--non-interactive", "--cert-name", lineage.name], limit=_ORDER_SECONDS)
-            if answer and answer.returncode != 0:
-                errors.append(MailError(f"certbot keeps {lineage.name}, which nobody has any more: {last_line(answer.stderr)}"))
-    return errors
+    found = [lineage.name for lineages in read_lineages(tree, layout, names).values() for lineage in lineages if lineage.is_ours]
+    return [error for error in map(_forgotten, found) if error]
+
+
+def _forgotten(lineage: str) -> MailError | None:
+    try:
+        answer = run_tool(["certbot", "delete", "--non-interactive", "--cert-name", lineage], limit=_ORDER_SECONDS)
+    except MailError as error:
+        return error
+    if answer.returncode == 0:
+        return None
+    return MailError(f"certbot keeps {lineage}, which nobody has any more: {last_line(answer.stderr)}")
 
 
 def trusted_environment(tree: Tree, layout: Layout, all_acme: Iterable[Acme]) -> dict[str, str]:

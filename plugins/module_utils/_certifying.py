@@ -201,6 +201,11 @@ class Certifier:
         if merged.key_size not in CERTIFICATE_KEY_SIZES[merged.key_type] and merged.provider != "provided":
             sizes = ", ".join(map(str, CERTIFICATE_KEY_SIZES[merged.key_type]))
             self.fail(f"{merged.key_type} keys have one of the sizes {sizes}", f"{declared.where}key_size")
+        for name in () if merged.is_host else merged.names:
+            if name in self.facts.host_names:
+                self.fail(
+                    f"{name} is one of the host's own names", f"{declared.where}alternative_names", "It is in the host's own certificate"
+                )
         for name in merged.all_names:
             if is_reserved(name) and not merged.is_host and merged.provider == "acme":
                 self.fail(f"{name} is a reserved name, and no authority certifies it", declared.where)

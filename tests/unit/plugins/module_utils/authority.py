@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -42,7 +45,6 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-@cache
 def certificate(
     names: tuple[str, ...] = (NAME,),
     key: tuple[str, int] = ("ecdsa256", 0),
@@ -52,14 +54,29 @@ def certificate(
     digest: str = "SHA256",
     is_ca: bool = False,
 ) -> Any:
-    """A certificate. days: from and until when it is valid, counted from now. issuer: ``root``, ``intermediate``, ``other``, or ``self``."""
+    """A certificate, the same one for the same wishes. days: from and until when it is valid, counted from now.
+
+    issuer: ``root``, ``intermediate``, ``other``, ``rsa`` or ``self``.
+    """
+    return _certificate(names, key, days, issuer, subject, digest, is_ca)
+
+
+@cache
+def _certificate(
+    names: tuple[str, ...],
+    key: tuple[str, int],
+    days: tuple[float, float],
+    issuer: str,
+    subject: str | None,
+    digest: str,
+    is_ca: bool,
+) -> Any:
     name = subject or (names[0] if names else NAME)
     issuer_key, issuer_name = ISSUERS[issuer] if issuer != "self" else (key, name)
     moments = [dt.datetime.fromtimestamp(NOW + one * DAY, dt.timezone.utc).replace(microsecond=0) for one in days]
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(name))
-        .issuer_name(_name(issuer_name))
         .public_key(key_of(*key).public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(moments[0])
@@ -69,7 +86,37 @@ def certificate(
     if names and not is_ca:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
     signing_key = key_of(*issuer_key)
-    return builder.sign(signing_key, None if issuer_key[0] == "ed25519" else getattr(hashes, digest)())
+    if digest != "SHA256":
+        made = builder.issuer_name(_name(name)).sign(key_of(*key), hashes.SHA256())
+        return _signed_anew(made, digest, issuer_key, issuer_name)
+    return builder.issuer_name(_name(issuer_name)).sign(signing_key, None if issuer_key[0] == "ed25519" else hashes.SHA256())
+
+
+def _signed_anew(made: Any, digest: str, key: tuple[str, int], name: str) -> Any:
+    """A certificate that signed itself, signed by somebody else in a way that the library no longer offers."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        for file, text in (
+            ("own", pem(made)),
+            ("ca", pem(certificate((), key, (-9, 9), "self", name, is_ca=True))),
+            ("key", key_pem(*key)),
+        ):
+            (place / file).write_text(text)
+        command = [
+            "openssl",
+            "x509",
+            "-in",
+            "own",
+            "-CA",
+            "ca",
+            "-CAkey",
+            "key",
+            f"-{digest.lower()}",
+            "-preserve_dates",
+            "-set_serial",
+            "7",
+        ]
+        return x509.load_pem_x509_certificate(subprocess.run(command, cwd=place, capture_output=True, check=True).stdout)
 
 
 ISSUERS = {

@@ -7,6 +7,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.fleetpost.mail.plugins.module_utils import _acme
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.certificate_world import ready_for_acme
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_certbot import FakeCertbot
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import FakeHost
 
 
@@ -19,3 +22,12 @@ def quick_disk(monkeypatch):
 @pytest.fixture
 def host(tmp_path, quick_disk):
     return FakeHost(tmp_path)
+
+
+@pytest.fixture
+def certbot(host, monkeypatch):
+    """certbot on the host, and its authority, which certifies everything."""
+    ready_for_acme(host)
+    found = FakeCertbot(host)
+    monkeypatch.setattr(_acme, "run_tool", found)
+    return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import (
+    declaration_of_certificate,
     declaration_of_dkim,
     declaration_of_domain,
     declaration_of_domains,
@@ -92,6 +93,10 @@ class FakeHost:
     def dkim(self, domain: str, check: bool = False, **options: Any) -> Outcome:
         """A run of mail_domain_dkim."""
         return self.run(declaration_of_dkim({"state": "present", "domain": domain, **options}), check)
+
+    def certificate(self, domain: str, check: bool = False, **options: Any) -> Outcome:
+        """A run of mail_domain_cert."""
+        return self.run(declaration_of_certificate({"state": "present", "domain": domain, **options}), check)
 
     def info(self, *names: str, check: bool = False, **options: Any) -> Inventory:
         """A run of mail_domain_info."""

@@ -101,6 +101,7 @@ def test_a_process_of_still_lower_priority_makes_keys_as_well():
 @pytest.mark.parametrize(("name", "package"), [("cryptography.x509", "python3-cryptography"), ("dns.message", "python3-dnspython")])
 def test_a_library_that_is_missing_is_named_with_its_package_and_version(monkeypatch, name, package):
     monkeypatch.setitem(sys.modules, name, None)
+    library.cache_clear()
     with pytest.raises(MailError) as error:
         library(name)
     assert f"the Python library {name.partition('.')[0]} cannot be loaded" in error.value.message

@@ -177,7 +177,7 @@ def carried(module):
     return found
 
 
-@pytest.mark.parametrize("module", ["mail_domain", "mail_domain_dkim", "mail_domains", "mailbox"])
+@pytest.mark.parametrize("module", ["mail_domain", "mail_domain_cert", "mail_domain_dkim", "mail_domains", "mailbox"])
 def test_modules_that_publish_nothing_carry_no_code_for_it(module):
     assert not carried(module) & {"_dns_records", "_dns_update", "_dns_publish", "_dns_run", "_dns_check"}
 

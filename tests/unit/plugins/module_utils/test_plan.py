@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import CertificateFacts
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import certificate_values
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
@@ -30,6 +31,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
     EndSessions,
     MakeDirectory,
+    ReloadDovecot,
     SetOwnership,
     WriteTable,
 )
@@ -116,6 +118,11 @@ def written(made, name):
 
 def test_what_is_as_it_should_be_needs_no_step():
     assert planned(HOST, HOST).is_empty
+
+
+def test_dovecot_is_told_what_a_run_that_died_did_not_tell_it():
+    known = FACTS._replace(certifying=CertificateFacts(reload_is_due=True))
+    assert planned(HOST, HOST, known).steps == (ReloadDovecot(),)
 
 
 def test_additions_begin_with_dovecot_and_end_with_the_domains_line():

@@ -15,6 +15,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Declaration, Facts, Host
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.authority import key_pem, provided, secrets_of
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import FakeHost
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.ready_keys import pem
 from hypothesis import HealthCheck, given, settings
@@ -28,6 +29,8 @@ pytestmark = [
 MARKER = "s3cr3tmark"
 PRIVATE_KEYS = [pem("ed25519", number) for number in range(3)]
 NAMES = ["example.com", "example.net", "exämple.test", "例え.テスト", "straße.test", "sub.example.com"]
+# Its usual name lies in another domain, which may be somebody else's.
+NESTED = ["sub.example.com"]
 LOCAL_PARTS = ["info", "first.last", "a-b_c", "7"]
 OUTSIDE = ["a@agency.test", "First.Last+tag@agency.test", "x@xn--exmple-cua.org"]
 HASHES = [f"{{BLF-CRYPT}}$2y$05${MARKER}{letter * 10}" for letter in "abc"]
@@ -83,6 +86,21 @@ def dmarc_entries(draw):
     return {"policy": draw(st.sampled_from(["none", "reject"])), **draw(maybe(**options, rua=reports, ruf=reports))}
 
 
+SHARED = "secure.shared.test"
+PROVIDED = {"alias": SHARED, **provided(SHARED)}
+
+
+@st.composite
+def ssl_entries(draw, name):
+    """Certificates that are made, and one that several domains may share."""
+    kind = draw(st.integers(0, 5))
+    if kind < 2:
+        return {"state": "absent"} if kind else PROVIDED
+    further = st.lists(st.sampled_from([f"imap.{name}", f"*.{name}", f"{name}.elsewhere.test"]), max_size=3)
+    how = {"key_size": st.sampled_from([256, 384]), "valid_days": st.integers(100, 4000), "renew_before_days": st.integers(1, 60)}
+    return draw(maybe(alias=st.sampled_from([f"mail.{name}", f"smtp.{name}"]), alternative_names=further, **how))
+
+
 @st.composite
 def declarations(draw, signing=True):
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1, max_size=4))
@@ -97,7 +115,7 @@ def declarations(draw, signing=True):
                 ip_addresses=st.lists(st.sampled_from(ADDRESSES), max_size=3),
                 mailboxes=mailbox_entries(),
                 dmarc=dmarc_entries(),
-                **({"dkim": dkim_entries()} if signing else {}),
+                **({"dkim": dkim_entries(), **({} if name in NESTED else {"ssl": ssl_entries(name)})} if signing else {}),
             )
         )
         action = draw(st.sampled_from([None, "reject", "discard", "forward_to_address", "forward_to_domain"]))
@@ -157,10 +175,12 @@ def test_what_info_tells_is_the_whole_host_so_that_pruning_by_it_removes_nothing
 def test_what_is_exported_makes_the_same_host_elsewhere(entries):
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         host, copy = FakeHost(Path(one)), FakeHost(Path(other))
+        # The key of a certificate that was given as text is in no export.
+        entries = [{**entry, "ssl": {}} if entry.get("ssl") is PROVIDED else entry for entry in entries]
         made(host, entries)
         assert host.info(with_use=False, export_file="/etc/export.json").changed
         copy.domains(*json.loads(host.text("/etc/export.json"))["domains"])
-        for table in ("domains", "domainips", "addresses", "disabled_domains"):
+        for table in ("domains", "domainips", "addresses", "disabled_domains", "certificates"):
             assert copy.table(table) == host.table(table)
         assert [line.replace(one, "") for line in copy.table("users")] == host.table("users")
 
@@ -184,7 +204,11 @@ def test_no_hash_and_no_private_key_is_in_what_any_two_runs_return(first, second
         shown = [attempt(host, first), host.info(), attempt(host, second, check=True), attempt(host, second)]
         shown += [attempt(host, first, prune=True, prune_limit="100%", removed_mail="delete"), host.info()]
         everything = repr(shown) + host.text("/var/log/mail-domains.log")
-        assert not [secret for secret in (MARKER, *(text.splitlines()[1] for text in PRIVATE_KEYS)) if secret in everything]
+        assert not [
+            secret
+            for secret in (MARKER, *(text.splitlines()[1] for text in PRIVATE_KEYS), *secrets_of([key_pem()]))
+            if secret in everything
+        ]
 
 
 @quick
