@@ -388,7 +388,7 @@ DAMAGES = {
     "Exim's copy is garbage": 'echo garbage >"$1"',
     "Dovecot's copy is garbage": 'echo garbage >"$2"',
     "both are cut off": 'truncate --size=300 "$1" "$2"',
-    "the key is another's": 'sed -i "/PRIVATE/,/PRIVATE/d" "$2"; sed -n "/PRIVATE/,/PRIVATE/p" /etc/dovecot/certs/mail.tls-rsa.*.pem >>"$2"',
+    "the key is another's": 'sed -i "/PRIVATE/,/PRIVATE/d" "$2"; sed -n "/PRIVATE/,/PRIVATE/p" "${2%/*}"/mail.tls-rsa.*.pem >>"$2"',
 }
 
 
