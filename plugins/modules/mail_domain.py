@@ -453,9 +453,6 @@ waiting:
   description:
     - Changes of DKIM keys that are under way, with their C(stage), the moment of the next one (C(until), empty while that is
       not known) and what they wait for (C(reason)). A certificate that a later run orders is here as well, under its name with the
-      stage V(ordered). A certificate that a later run orders is here as well, under its name with the
-      stage V(ordered). A certificate that a later run orders is here as well, under its name with the
-      stage V(ordered). A certificate that a later run orders is here as well, under its name with the
       stage V(ordered).
   type: list
   elements: dict
