@@ -73,7 +73,7 @@ def test_both_servers_show_the_certificate_of_the_name_on_every_port(mail_host: 
 def test_the_chain_leads_to_the_authority_and_the_name_is_in_it(mail_host: Host, name: str, port: int) -> None:
     shown = which(mail_host, port, _full(mail_host, name))
     script = """
-        cd "$(mktemp -d)"; cat >all; csplit --quiet --elide-empty-files all "/-----BEGIN/" "{*}"
+        cd "$(mktemp -d)" && trap 'rm -r "$PWD"' EXIT; cat >all; csplit --quiet --elide-empty-files all "/-----BEGIN/" "{*}"
         openssl verify -CAfile xx00 -untrusted xx02 -verify_hostname "$1" xx01
     """
     judged = mail_host.bash(script, _full(mail_host, name), stdin=acme_root() + "".join(shown.chain[:2]), check=False)
@@ -133,7 +133,7 @@ def _seen(host: Host, name: str) -> str:
 def _given(host: Host, name: str) -> dict[str, str]:
     """A certificate of the user's own with its chain, as an authority hands it out, and the root in the end."""
     script = """
-        cd "$(mktemp -d)"
+        cd "$(mktemp -d)" && trap 'rm -r "$PWD"' EXIT
         exec 2>/dev/null
         key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
         openssl req -x509 "${key[@]}" -days 99 -keyout root.key -out root.pem -subj /CN=root \\
