@@ -270,20 +270,20 @@ def joined(private_key: bytes, chain: Iterable[bytes]) -> bytes:
     return b"".join([private_key.strip() + b"\n", *(_pem(certificate) for certificate in chain)])
 
 
-def _pem(der: bytes) -> bytes:
+def _pem(der: bytes, label: bytes = b"CERTIFICATE") -> bytes:
     text = base64.b64encode(der)
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
-    return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
+    return b"\n".join([b"-----BEGIN " + label + b"-----", *lines, b"-----END " + label + b"-----", b""])
 
 
 def canonical_key(private_key: bytes) -> bytes:
     """A private key in PEM (PKCS #8) after OpenSSL has looked at it once. Raises ValueError; never says what was in it."""
-    blocks = [label for label, _der in _blocks(private_key) if label in _KEY_BLOCKS]
-    if len(blocks) != 1:
+    keys = [_pem(der, label) for label, der in _blocks(private_key) if label in _KEY_BLOCKS]
+    if len(keys) != 1:
         raise ValueError("this is no private key in PEM form (PKCS #1, PKCS #8 or SEC 1, without a passphrase)")
     serialization = library("cryptography.hazmat.primitives.serialization")
     try:
-        return private_pem(serialization.load_pem_private_key(private_key, None))
+        return private_pem(serialization.load_pem_private_key(keys[0], None))
     except _unreadable():
         raise ValueError("this private key is damaged: its numbers do not fit each other") from None
 

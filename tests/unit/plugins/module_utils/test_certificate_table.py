@@ -27,7 +27,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declared_ssl impor
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import parse_table
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 PATH = "/etc/exim4/certificates"
@@ -92,11 +92,13 @@ def certificates(draw):
     return found._replace(acme=draw(acmes()), failed=draw(st.sampled_from(["", "20261126T221819Z"])))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(certificates())
 def test_every_certificate_is_read_as_it_was_written(certificate):
     assert read(written(certificate)) == {certificate.name: certificate}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(certificates(), max_size=5, unique_by=lambda one: one.name))
 def test_writing_what_was_read_changes_nothing(several):
     several = [one._replace(names=tuple(f"{index}.{name.replace('*', 'x')}" for name in one.names)) for index, one in enumerate(several)]
@@ -104,6 +106,7 @@ def test_writing_what_was_read_changes_nothing(several):
     assert written(*read(text).values(), text=text) == text
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(certificates())
 def test_what_is_told_of_a_certificate_declares_it_again(certificate):
     reader = Converter()
