@@ -156,10 +156,14 @@ def _advice(acme: Acme, kinds: set[str], words: str) -> str:
     return f"See that the name leads to this host and to no other, and that port 80 of it is open and {place}"
 
 
-def forget_lineages(tree: Tree, layout: Layout, names: Sequence[str]) -> list[MailError]:
-    """Lets certbot forget those of our certificates that nobody has any more; others of the same name stay."""
-    found = [lineage.name for lineages in read_lineages(tree, layout, names).values() for lineage in lineages if lineage.is_ours]
-    return [error for error in map(_forgotten, found) if error]
+def forget_lineages(tree: Tree, layout: Layout, names: Sequence[str]) -> dict[str, MailError]:
+    """Lets certbot forget those of our certificates that nobody has any more; others of the same name stay.
+
+    Returns what it did not forget, and why, by certificate.
+    """
+    found = read_lineages(tree, layout, names).items()
+    tried = {name: _forgotten(one.name) for name, lineages in found for one in lineages if one.is_ours}
+    return {name: error for name, error in tried.items() if error}
 
 
 def _forgotten(lineage: str) -> MailError | None:

@@ -57,7 +57,7 @@ class Certificate(NamedTuple):
 
     key_size: in bits. paths: files on the host that it is taken from (certificate, chain, private key), for provider
     ``provided``; empty when it was given as text. is_host: it is the host's own, shown where no other is asked for. failed: when
-    its last order failed, ``20261123T040000Z``; empty once one has succeeded.
+    its last order failed, ``20261123T040000Z``; empty once one has succeeded. is_removing: nobody has it any more, and its files go.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Certificate(NamedTuple):
     paths: tuple[str, str, str] = ("", "", "")
     is_host: bool = False
     failed: str = ""
+    is_removing: bool = False
 
     @property
     def all_names(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ CERTIFICATES_HEADER = """\
 # NAME: cert=CERT, and in the line of the certificate itself provider=selfsigned|acme|provided key=ecdsa:256|rsa:2048
 # days=3650 renew=30 host=yes (the host's own) certificate= chain= private_key= (files it is taken from)
 # directory=URL email= challenge=http-01|dns-01 method=standalone|webroot|rfc2136 webroot= ca= failed=TIME
+# removing=yes: nobody has the certificate of this very name any more, and its files are going
 # dns_server= dns_port=53 tsig_name= tsig_algorithm= propagation=10
 
 """
@@ -54,7 +55,7 @@ _ACME_FIELDS = {
     "propagation": "propagation",
 }
 _PATH_FIELDS = ("certificate", "chain", "private_key")
-_KNOWN_FIELDS = ("cert", "provider", "key", "days", "renew", "host", "failed", *_PATH_FIELDS, *_ACME_FIELDS)
+_KNOWN_FIELDS = ("cert", "removing", "provider", "key", "days", "renew", "host", "failed", *_PATH_FIELDS, *_ACME_FIELDS)
 _DEFAULT_ACME = Acme()
 
 
@@ -66,10 +67,10 @@ def read_certificates(table: Table, path: str) -> dict[str, Certificate]:
     try:
         for name, value in table.values.items():
             fields: Mapping[str, str] = parse_fields(value)
-            certificate = _file_name(fields.get("cert", ""))
-            if name == certificate:
+            certificate = _file_name(fields.get("cert", name if _is_removing(fields) else ""))
+            if name == certificate or _is_removing(fields):
                 settings[name] = fields
-            else:
+            if name != certificate:
                 names.setdefault(certificate, []).append(name)
         found = {}
         for name, fields in settings.items():
@@ -77,6 +78,10 @@ def read_certificates(table: Table, path: str) -> dict[str, Certificate]:
     except MailError as error:
         raise table.misread(name, path, error) from None
     return found
+
+
+def _is_removing(fields: Mapping[str, str]) -> bool:
+    return fields.get("removing") == "yes"
 
 
 def _file_name(text: str) -> str:
@@ -105,6 +110,7 @@ def _certificate(name: str, names: tuple[str, ...], fields: Mapping[str, str]) -
         (fields.get("certificate", ""), fields.get("chain", ""), fields.get("private_key", "")),
         fields.get("host") == "yes",
         fields.get("failed", "") if provider == "acme" else "",
+        _is_removing(fields),
     )
 
 
@@ -127,7 +133,28 @@ def _acme(fields: Mapping[str, str]) -> Acme:
 
 def certificate_values(certificate: Certificate, current: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The lines of a certificate, name and value; unknown fields of the `current` values are kept."""
-    fields = {"cert": certificate.name, "provider": certificate.provider}
+    yield certificate.name, _rendered({"cert": certificate.name, **_settings(certificate)}, current.get(certificate.name))
+    for name in certificate.names:
+        yield name, _rendered({"cert": certificate.name}, current.get(name))
+
+
+def tombstone_value(certificate: Certificate, current: str | None, after: str | None) -> str:
+    """The line of a certificate whose files are going. after: what the line is to say then, as the name may be shown with another.
+
+    Without that it names no certificate, so that no server looks for the file.
+    """
+    shown = {"cert": parse_fields(after)["cert"]} if after else {}
+    return _rendered({**shown, "removing": "yes", **_settings(certificate)}, current)
+
+
+def without_tombstone(value: str) -> str | None:
+    """What a line says once the files are gone, None when it goes as well."""
+    certificate = parse_fields(value).get("cert")
+    return _rendered({"cert": certificate}, value) if certificate else None
+
+
+def _settings(certificate: Certificate) -> dict[str, str]:
+    fields = {"provider": certificate.provider}
     if certificate.provider != "provided":
         fields["key"] = f"{certificate.key_type}:{certificate.key_size}"
     if certificate.provider == "selfsigned" and certificate.valid_days != DEFAULT_VALID_DAYS:
@@ -141,9 +168,7 @@ def certificate_values(certificate: Certificate, current: Mapping[str, str]) -> 
         fields.update(_acme_fields(certificate.acme))
     if certificate.failed:
         fields["failed"] = certificate.failed
-    yield certificate.name, _rendered(fields, current.get(certificate.name))
-    for name in certificate.names:
-        yield name, _rendered({"cert": certificate.name}, current.get(name))
+    return fields
 
 
 def _acme_fields(acme: Acme) -> Iterator[tuple[str, str]]:

@@ -243,7 +243,7 @@ class Certifier:
         certificates = kept_certificates(self.there.domains, domains, self.certificates)
         for name, declared in self._declared.items():
             if name in certificates and certificates[name] is not self.there.certificates.get(name):
-                self._check(self._bases[name], certificates[name], declared)
+                self._check(self._bases.get(name, certificates[name]), certificates[name], declared)
         self._check_names(domains, certificates)
         if self.facts.dovecot == "2.3" and len(certificates) > _MANY_FOR_23 > len(self.there.certificates):
             self.warnings.append(
@@ -315,7 +315,8 @@ class Certifier:
                 others = [user for user in users.get(certificate.name, ()) if place and user != place.owner]
                 if place and others:
                     remedy = "A name belongs to the owner of its domain"
-                    self.fail(f"{name} lies in {place.name}, which belongs to {place.owner}, not to {others[0]}", declared.where, remedy)
+                    message = f"{name} lies in {place.name}, which belongs to {place.owner}, not to {others[0]}"
+                    self.fail(message, _option_of(name, declared), remedy)
             self._check_foreign(certificate)
 
     def _check_foreign(self, certificate: Certificate) -> None:
@@ -330,12 +331,24 @@ class Certifier:
                 self.fail(f"{certificate.name}.pem stands in {place} and is not ours", f"{declared.where}alias", remedy)
 
 
+def _option_of(name: str, declared: DeclaredSsl) -> str:
+    """The option that says a name of a certificate, or all of ssl when none does in this run."""
+    if name == declared.alias:
+        return f"{declared.where}alias"
+    return f"{declared.where}alternative_names" if name in declared.changes.get("names", ()) else declared.where
+
+
 def kept_certificates(
     there: Mapping[str, Domain], domains: Mapping[str, Domain], certificates: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
     """The certificates without those that the last domain has left. One that no domain ever named is somebody's, and stays."""
-    left = {domain.certificate for domain in there.values()} - {domain.certificate for domain in domains.values()}
-    return {name: one for name, one in certificates.items() if name not in left or one.is_host}
+    named = {domain.certificate for domain in domains.values()}
+    left = {domain.certificate for domain in there.values()} - named
+    left.update(name for name, one in certificates.items() if one.is_removing and name not in named)
+    kept = {name: one for name, one in certificates.items() if name not in left or one.is_host}
+    # What was going and is named is wanted again.
+    kept.update((name, one._replace(is_removing=False)) for name, one in kept.items() if one.is_removing)
+    return kept
 
 
 def _turn(order: Order) -> tuple[str, str]:

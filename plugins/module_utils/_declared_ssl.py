@@ -176,7 +176,7 @@ class _Text:
             "email": convert(_names.forward_address, self.options.get("email"), f"{prefix}email"),
             "challenge": self.options.get("challenge"),
             "method": self.options.get("challenge_method"),
-            "webroot": self.path("webroot"),
+            "webroot": convert(_webroot, self.options.get("webroot"), f"{prefix}webroot"),
             "ca_certificate": self.path("ca_certificate"),
             "dns_server": convert(_names.ip_address, rfc2136.get("server"), f"{prefix}rfc2136.server"),
             "dns_port": self.port(rfc2136) if rfc2136 else None,
@@ -191,6 +191,13 @@ def _certificate_name(text: str) -> str:
     if text.startswith("*."):
         return f"*.{_names.domain_name(text[2:])}"
     return _names.domain_name(text)
+
+
+def _webroot(text: str) -> str:
+    """A path that may stand in a configuration file of certbot's, which ends a value where a comment seems to begin."""
+    if any(char.isspace() for char in text):
+        raise ValueError(f"{_names.printable(text)} may hold no white space")
+    return _names.absolute_path(text)
 
 
 def _directory(text: str) -> str:

@@ -92,7 +92,8 @@ def _certificates(layout: Layout, line: Line, names: Collection[str], with_tls: 
     for name, domain in sorted(line.present.domains.items()):
         if domain.certificate:
             users.setdefault(domain.certificate, []).append(name)
-    wanted = [one for name, one in sorted(line.present.certificates.items()) if name not in users or not set(users[name]).isdisjoint(names)]
+    present = (one for _name, one in sorted(line.present.certificates.items()) if not one.is_removing)
+    wanted = [one for one in present if one.name not in users or not set(users[one.name]).isdisjoint(names)]
     found = line.facts.certifying.found
     states = [{**state_of(one, found[one.name], layout, line.facts.now), "domains": users.get(one.name, [])} for one in wanted]
     if with_tls:

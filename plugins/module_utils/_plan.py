@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Order
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_steps import (
     certificate_removals,
+    certificates_left,
     dovecot_steps,
     exim_steps,
     lineages_left,
@@ -52,6 +53,7 @@ class Plan(NamedTuple):
     """What a run does, in order, and what it changes in each table once it is all done.
 
     orders: certificates that are then ordered from their authorities. lineages_left: those that the ACME client is then to forget.
+    certificates_left: those whose files go, and whose lines go after that.
     """
 
     steps: tuple[Step, ...]
@@ -59,6 +61,7 @@ class Plan(NamedTuple):
     changes: tuple[TableChange, ...]
     orders: tuple[Order, ...] = ()
     lineages_left: tuple[str, ...] = ()
+    certificates_left: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -106,7 +109,8 @@ def plan(
     if masks:
         steps.append(EndSessions(masks))
     removals = tuple(_removals(layout, observed.host, desired, removing))
-    return Plan(tuple(steps), removals, changes, certified.orders, lineages_left(observed.host, desired, removing))
+    ends = (observed.host, desired, removing)
+    return Plan(tuple(steps), removals, changes, certified.orders, lineages_left(*ends), certificates_left(*ends))
 
 
 def _is_dovecots(layout: Layout, path: str) -> bool:

@@ -12,19 +12,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _audit_log
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import ORDERING, trusted_environment
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_goals import usable_lineage
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_lines import certificates_there, note_failures
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Certificate, FoundCertificate
-from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import (
-    CERTIFICATES_HEADER,
-    certificate_values,
-    read_certificates,
-)
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificates import marked
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
@@ -34,7 +30,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_l
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import ownership_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_table
 
 _DOVECOT_OWNERSHIP = Ownership(0, 0, 0o600)
 _LOCK_SECONDS = 300.0
@@ -47,8 +42,9 @@ def install_renewed(tree: Tree, layout: Layout, lock_timeout: float, failed: Map
     table, so that the next run begins with others.
     """
     with host_lock(tree, layout, lock_timeout):
-        table = parse_table("certificates", layout.certificates, tree.read(layout.certificates), CERTIFICATES_HEADER)
-        certificates = [one for one in read_certificates(table, layout.certificates).values() if one.acme]
+        if failed:
+            note_failures(tree, layout, failed)
+        certificates = [one for one in certificates_there(tree, layout).values() if one.acme and not one.is_removing]
         found = look_at_certificates(tree, layout, [one.name for one in certificates], True)
         fresh = list(_fresh(certificates, found, time.time()))
         if fresh:
@@ -58,7 +54,6 @@ def install_renewed(tree: Tree, layout: Layout, lock_timeout: float, failed: Map
             files = [(layout.dovecot_certificate(name), content, _DOVECOT_OWNERSHIP) for name, content in fresh]
             install_for_dovecot(tree, layout, files)
             tree.write_files([(layout.exim_certificate(name), content, readers) for name, content in fresh])
-        _note_failures(tree, layout, table, certificates, failed)
         if fresh or (tree.is_host and tree.exists(layout.reload_marker)):
             show_certificates(tree, layout)
     names = [name for name, _content in fresh]
@@ -66,7 +61,7 @@ def install_renewed(tree: Tree, layout: Layout, lock_timeout: float, failed: Map
     return names
 
 
-def _fresh(certificates: Sequence[Certificate], found: Mapping[str, FoundCertificate], now: float) -> Iterator[tuple[str, bytes]]:
+def _fresh(certificates: Collection[Certificate], found: Mapping[str, FoundCertificate], now: float) -> Iterator[tuple[str, bytes]]:
     """Name and content of each certificate that a server does not have as certbot keeps it."""
     for certificate in certificates:
         there = found[certificate.name]
@@ -74,15 +69,6 @@ def _fresh(certificates: Sequence[Certificate], found: Mapping[str, FoundCertifi
         content = marked(certificate.name, lineage.content) if lineage else None
         if content and any(copy is None or copy.content != content for copy in (there.exim, there.dovecot)):
             yield certificate.name, content
-
-
-def _note_failures(tree: Tree, layout: Layout, table: Table, certificates: Sequence[Certificate], failed: Mapping[str, str]) -> None:
-    noted = [one._replace(failed=failed[one.name]) for one in certificates if failed.get(one.name, one.failed) != one.failed]
-    status = tree.lstat(layout.certificates)
-    if noted and status:
-        values = {name: value for one in noted for name, value in certificate_values(one, table.values)}
-        content = table.with_values(values).encode("utf-8", "surrogateescape")
-        tree.write_files([(layout.certificates, content, ownership_of(status))])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -95,8 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         layout = find_layout(tree, "auto")
         if arguments[:1] == ["--prepare"]:
-            table = parse_table("certificates", layout.certificates, tree.read(layout.certificates), CERTIFICATES_HEADER)
-            trusted_environment(tree, layout, [one.acme for one in read_certificates(table, layout.certificates).values() if one.acme])
+            trusted_environment(tree, layout, [one.acme for one in certificates_there(tree, layout).values() if one.acme])
         else:
             for name in install_renewed(tree, layout, _LOCK_SECONDS):
                 sys.stdout.write(f"installed the certificate {name}\n")

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
-from ansible_collections.fleetpost.mail.plugins.module_utils._acme import forget_lineages, order_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._acme import Ordered, forget_lineages, order_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_lines import drop_tombstones
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_maker import make_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import system_resolvers
@@ -121,18 +122,28 @@ def run(declaration: Declaration, request: Request) -> Outcome:
         prepared = _prepare(line.desired, prepared, request)
     else:
         raise BusyError("other runs changed what this one was about to do", remedy="Run it again")
-    left = line.plan.lineages_left
+    plans = [line.plan]
     if line.plan.removals:
-        failures, also_left = _finish(tree, layout, line, request, failures)
-        left += also_left
+        failures, settled = _finish(tree, layout, line, request, failures)
+        plans.append(settled)
     failed = {failure.name for failure in failures}
     _audit_log.append(tree, layout, [action._asdict() for action in outcome.actions if not action.is_removal_of(failed)])
     if tree.skipped_ownership:
         outcome.warnings.append("ownership was left alone: this process may not change it")
-    if left:
-        outcome.warnings.extend(map(str, forget_lineages(tree, layout, left)))
+    outcome.warnings.extend(_release(tree, layout, plans, request))
     not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in failures]
     return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
+
+
+def _release(tree: Tree, layout: Layout, plans: Sequence[Plan], request: Request) -> list[str]:
+    """Ends what is left of certificates that nobody has any more, outside the lock as far as it is slow. Returns warnings."""
+    lineages = [name for plan in plans for name in plan.lineages_left]
+    names = {name for plan in plans for name in plan.certificates_left}
+    kept = forget_lineages(tree, layout, lineages) if lineages else {}
+    if names - kept.keys():
+        with host_lock(tree, layout, request.lock_timeout):
+            drop_tombstones(tree, layout, names - kept.keys())
+    return [str(error) for error in kept.values()]
 
 
 def _certify(tree: Tree, layout: Layout, line: Line, request: Request) -> list[MailError]:
@@ -140,13 +151,15 @@ def _certify(tree: Tree, layout: Layout, line: Line, request: Request) -> list[M
     if not line.plan.orders:
         return []
     all_acme = [one.acme for one in line.desired.host.certificates.values() if one.acme]
+    ordered: list[Ordered] = []
+    failures = []
     try:
         ordered = order_certificates(tree, layout, line.plan.orders, all_acme)
         moment = moment_text()
         install_renewed(tree, layout, request.lock_timeout, {one.certificate.name: moment if one.error else "" for one in ordered})
     except MailError as error:
-        return [error]
-    return [one.error for one in ordered if one.error]
+        failures.append(error)
+    return failures + [one.error for one in ordered if one.error]
 
 
 def _hash_passwords(tree: Tree, layout: Layout, declaration: Declaration, request: Request) -> dict[str, str]:
@@ -223,12 +236,10 @@ def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
     )
 
 
-def _finish(
-    tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]
-) -> tuple[list[_apply.Failure], tuple[str, ...]]:
+def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]) -> tuple[list[_apply.Failure], Plan]:
     """The second half of removals: what was set aside is disposed of, then the lines are dropped or come back.
 
-    Returns what failed, and the certificates that went with their domains.
+    Returns what failed, and the plan that was carried out at the end.
     """
     failed = {failure.name for failure in failures}
     failures = failures + _apply.dispose(tree, [removal for removal in line.plan.removals if removal.name not in failed])
@@ -248,7 +259,7 @@ def _finish(
         observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired))
         made = plan(layout, observed, desired, facts, Removing("keep", "", "", finished))
         _apply.walk_steps(tree, layout, made.steps)
-    return failures, made.lineages_left
+    return failures, made
 
 
 def _put_back(

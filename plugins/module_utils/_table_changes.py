@@ -9,7 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Optional
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim
-from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import certificate_values
+from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import (
+    certificate_values,
+    tombstone_value,
+    without_tombstone,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
@@ -170,14 +174,24 @@ class _Differ:
         values = self.tables.certificates.values
         changed = [one for name, one in self.desired.certificates.items() if self.present.certificates.get(name) is not one]
         gone = [one for name, one in self.present.certificates.items() if self.desired.certificates.get(name) is not one]
-        after.update((name, None) for certificate in gone for name in certificate.all_names if name in values)
+        for one in gone:
+            if one.is_removing:
+                after[one.name] = without_tombstone(values[one.name])
+            else:
+                after.update((name, None) for name in one.all_names if name in values)
         for certificate in changed:
             for name, value in certificate_values(certificate, values):
                 after.pop(name, None)
                 _note(after, values, name, value)
         pending = {self.present.domains[name].certificate for name in self.removed_domains if not self.removing.is_over(name)}
-        kept = (one for one in gone if one.name in pending and one.name not in self.desired.certificates)
-        interim = {name: values[name] for certificate in kept for name in certificate.all_names if after.get(name, "") is None}
+        interim: dict[str, str | None] = {}
+        for one in gone:
+            if one.name in self.desired.certificates:
+                continue
+            if one.name in pending:
+                interim.update((name, values[name]) for name in one.all_names if after.get(name, "") is None)
+            else:
+                interim[one.name] = tombstone_value(one, values.get(one.name), after.get(one.name))
         return after, interim
 
     def users(self) -> tuple[Values, Values]:

@@ -35,7 +35,8 @@ BAD_PORTS = [993, 995, 4190, 587]
 @once
 def _handshakes(host: Host) -> dict[tuple[int, str], str]:
     """openssl's verdict on each port and address family, with nothing trusted but the host's own certificate, or who issued it."""
-    is_ordered = "host=yes" in host.run("cat", "/etc/exim4/certificates").stdout
+    lines = host.run("cat", "/etc/exim4/certificates").stdout.splitlines()
+    is_ordered = any("host=yes" in line and "provider=acme" in line for line in lines)
     certificate = acme_root() if is_ordered else host.run("openssl", "x509", "-in", "/etc/ssl/private/mail-host.pem").stdout
     path = f"/tmp/{host.name}.pem"
     run_in(PEER, "tee", path, stdin=certificate)

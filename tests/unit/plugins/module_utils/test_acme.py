@@ -171,14 +171,14 @@ def test_only_lineages_of_ours_are_forgotten(host, certbot):
     keep(host, NAME, is_ours=False)
     keep(host, f"{NAME}-0001", NAME)
     keep(host, "mail.b.test")
-    assert forget_lineages(Tree(str(host.root)), host.layout, [NAME]) == []
+    assert forget_lineages(Tree(str(host.root)), host.layout, [NAME]) == {}
     assert [command[-1] for command in certbot.commands] == [f"{NAME}-0001"]
 
 
 def test_what_certbot_does_not_forget_is_told(host, certbot, monkeypatch):
     keep(host, NAME)
     monkeypatch.setattr(_acme, "run_tool", lambda command, **_how: subprocess.CompletedProcess(command, 1, "", "disk full\n"))
-    (error,) = forget_lineages(Tree(str(host.root)), host.layout, [NAME])
+    (error,) = forget_lineages(Tree(str(host.root)), host.layout, [NAME]).values()
     assert f"certbot keeps {NAME}" in str(error)
     assert "disk full" in str(error)
 
@@ -189,7 +189,7 @@ def test_a_certbot_that_cannot_be_run_is_told_and_stops_nothing(host, certbot, m
 
     keep(host, NAME)
     monkeypatch.setattr(_acme, "run_tool", missing)
-    (error,) = forget_lineages(Tree(str(host.root)), host.layout, [NAME])
+    (error,) = forget_lineages(Tree(str(host.root)), host.layout, [NAME]).values()
     assert "certbot" in str(error)
 
 

@@ -21,6 +21,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table 
     certificate_values,
     names_text,
     read_certificates,
+    tombstone_value,
+    without_tombstone,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_ssl import declared_ssl
@@ -96,6 +98,20 @@ def certificates(draw):
 @given(certificates())
 def test_every_certificate_is_read_as_it_was_written(certificate):
     assert read(written(certificate)) == {certificate.name: certificate}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(certificates())
+def test_a_tombstone_says_what_is_going_and_which_certificate_the_name_is_shown_with(certificate):
+    going = certificate._replace(names=(), is_removing=True)
+    alone = tombstone_value(certificate, f"cert={certificate.name} x=1", None)
+    assert read(f"{certificate.name}: {alone}\n") == {certificate.name: going}
+    assert ("cert=" in alone, without_tombstone(alone)) == (False, None)
+    other = Certificate("other.test", (certificate.name,))
+    shown = tombstone_value(certificate, "x=1", "cert=other.test")
+    lines = f"other.test: cert=other.test provider=selfsigned key=ecdsa:256\n{certificate.name}: {shown}\n"
+    assert read(lines) == {"other.test": other, certificate.name: going}
+    assert without_tombstone(shown) == "cert=other.test x=1"
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

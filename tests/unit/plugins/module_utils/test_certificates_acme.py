@@ -303,7 +303,7 @@ def test_the_hosts_own_certificate_may_come_from_an_authority(host, certbot):
 SSL = {
     "self-signed": {"key_type": "rsa", "valid_days": 99, "alternative_names": ["imap.example.com"]},
     "acme": {**ACME, "email": "a@b.test", "renew_before_days": 9},
-    "webroot": {**ACME, "challenge_method": "webroot", "webroot": "/srv/a b", "key_size": 384},
+    "webroot": {**ACME, "challenge_method": "webroot", "webroot": "/srv/a#b", "key_size": 384},
     "dns-01": {**BY_DNS, "alternative_names": ["*.example.com"], "acme_directory": "https://ca.test:14000/dir"},
     "provided": provided(),
     "paths": {"provider": "provided", "certificate_path": "/srv/c", "private_key_path": "/srv/k", "chain_path": "/srv/i"},

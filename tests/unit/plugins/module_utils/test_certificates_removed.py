@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
@@ -94,6 +95,29 @@ def test_another_alias_is_a_new_certificate_and_the_end_of_the_old_one(shown):
         "smtp.example.com: cert=smtp.example.com provider=selfsigned key=ecdsa:256",
     ]
     assert not shown.certificate(DOMAIN, alias="smtp.example.com").changed
+
+
+def test_what_certbot_does_not_forget_is_tried_again(host, certbot, monkeypatch):
+    host.domains({"name": DOMAIN, "ssl": ACME})
+    with monkeypatch.context() as patch:
+        patch.setattr(certbot, "_delete", lambda name: subprocess.CompletedProcess([], 1, "", "it is locked"))
+        outcome = host.certificate(DOMAIN, state="absent")
+    assert [warning for warning in outcome.warnings if "it is locked" in warning]
+    (line,) = host.table("certificates")
+    assert "removing=yes" in line
+    assert "cert=" not in line
+    assert host.domains({"name": "other.test"}).changed
+    assert_nothing_left(host)
+
+
+def test_what_was_going_and_is_declared_again_comes_back(shown):
+    line = shown.table("certificates")[1]
+    shown.write(shown.layout.certificates, line.replace("cert=mail.example.com", "removing=yes") + "\n")
+    shown.path(dovecot(shown)).unlink()
+    shown.domains({"name": DOMAIN, "ssl": {}})
+    assert shown.table("certificates") == [LINE]
+    assert pair_on(shown).names == (NAME,)
+    assert not shown.domains({"name": DOMAIN, "ssl": {}}).changed
 
 
 def test_the_old_name_may_go_on_as_a_further_one(shown):

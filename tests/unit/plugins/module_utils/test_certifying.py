@@ -214,7 +214,7 @@ def test_a_name_in_somebody_elses_domain_is_refused():
     shop = {"name": "shop.test", "owner": "bob"}
     for ssl in ({"alias": "mail.shop.test"}, {"alternative_names": ["imap.shop.test"]}, {"alternative_names": ["*.shop.test"]}):
         found = errors(EMPTY, shop, {"name": DOMAIN, "owner": "alice", "ssl": ssl})
-        assert found[0][0] == "domains[1].ssl"
+        assert found[0][0] == f"domains[1].ssl.{next(iter(ssl))}"
         assert "belongs to bob, not to alice" in found[0][1]
         desired(EMPTY, shop, {"name": DOMAIN, "owner": "bob", "ssl": ssl})
 
@@ -222,7 +222,7 @@ def test_a_name_in_somebody_elses_domain_is_refused():
 def test_the_nearest_domain_is_the_one_that_a_name_lies_in():
     entries = [{"name": "shop.test", "owner": "bob"}, {"name": "a.shop.test", "owner": "alice"}]
     desired(EMPTY, *entries, {"name": DOMAIN, "owner": "alice", "ssl": {"alias": "mail.a.shop.test"}})
-    assert wheres(EMPTY, *entries, {"name": DOMAIN, "owner": "bob", "ssl": {"alias": "mail.a.shop.test"}}) == ["domains[2].ssl"]
+    assert wheres(EMPTY, *entries, {"name": DOMAIN, "owner": "bob", "ssl": {"alias": "mail.a.shop.test"}}) == ["domains[2].ssl.alias"]
 
 
 def test_a_name_in_no_mail_domain_is_the_administrators():
