@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -45,9 +44,10 @@ QUICK = Extent(50, 1000, 2)
 
 
 class Fresh(NamedTuple):
-    """One round: the bare making, the writing of the files, and one task without and with certificates."""
+    """One round: the bare making on all cores and on one, the writing of the files, and one task without and with certificates."""
 
     made: float
+    alone: float
     written: float
     without: Taken
     having: Taken
@@ -74,10 +74,10 @@ def _made(index: int) -> bytes:
     return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def make(count: int) -> tuple[float, list[bytes]]:
-    """Seconds that the library takes for so many keys and signatures on all cores, and what it made."""
+def make(count: int, threads: int) -> tuple[float, list[bytes]]:
+    """Seconds that the library takes for so many keys and signatures, and what it made."""
     began = time.perf_counter()
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         made = list(pool.map(_made, range(count)))
     return time.perf_counter() - began, made
 
@@ -95,14 +95,13 @@ def measure_fresh(bench: Workbench, extent: Extent) -> list[Fresh]:
     plain, certified = bench.declare(extent.fresh), bench.declare(extent.fresh, ssl={})
     rounds = []
     for number in range(extent.rounds):
-        seconds, made = make(extent.fresh)
-        files = bench.directory / "files"
-        written = write(files, made)
-        shutil.rmtree(files)
+        seconds, made = make(extent.fresh, len(os.sched_getaffinity(0)))
+        alone, _same = make(extent.fresh, 1)
+        written = write(bench.directory / f"files-{number}", made)
         bench.reset()
         without = bench.run(BY_SRC, plain, changes=True)
         bench.reset()
-        rounds.append(Fresh(seconds, written, without, bench.run(BY_SRC, certified, changes=True)))
+        rounds.append(Fresh(seconds, alone, written, without, bench.run(BY_SRC, certified, changes=True)))
         _say(f"round {number + 1} fresh: {seconds:.2f} s made, {written:.2f} s written, {_more(rounds[-1]):.2f} s more in the task")
     return rounds
 
@@ -116,8 +115,7 @@ def measure_unchanged(bench: Workbench, extent: Extent) -> tuple[list[Taken], li
     plain, certified = bench.declare(extent.unchanged), bench.declare(extent.unchanged, ssl={})
     bench.reset()
     bench.run(BY_SRC, plain, changes=True)
-    without_tree = bench.tree.with_name("tree-without")
-    bench.tree.rename(without_tree)
+    without_tree = bench.tree
     bench.reset()
     bench.run(BY_SRC, certified, changes=True)
     having_tree = bench.tree
@@ -137,6 +135,7 @@ def report(extent: Extent, fresh: list[Fresh], unchanged: tuple[list[Taken], lis
     without, having = ([median(taken[clock] for taken in cases) for clock in (0, 1)] for cases in unchanged)
     yield f"{'':56}{'seconds':>9}{'at most':>9}"
     yield f"{f'{extent.fresh:,} ECDSA keys and signatures, bare, all cores':56}{made:>9.2f}"
+    yield f"{'  the same on one core':56}{median(one.alone for one in fresh):>9.2f}"
     yield f"{f'{2 * extent.fresh:,} files written, bare':56}{written:>9.2f}"
     yield f"{f'{extent.fresh:,} domains fresh, without certificates':56}{median(one.without.seconds for one in fresh):>9.2f}"
     yield f"{f'{extent.fresh:,} domains fresh, with certificates':56}{median(one.having.seconds for one in fresh):>9.2f}"
