@@ -90,8 +90,7 @@ def measure_unchanged(bench: Workbench, extent: Extent) -> tuple[list[Taken], li
     without, having = bench.declare(extent.unchanged), bench.declare(extent.unchanged, dkim={})
     bench.reset()
     bench.run(BY_SRC, without, changes=True)
-    other = bench.tree.with_name("tree-without")
-    bench.tree.rename(other)
+    other = bench.tree
     bench.reset()
     put_keys(bench.tree, extent.unchanged)
     bench.run(BY_SRC, having, changes=True)
