@@ -16,6 +16,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table 
     CERTIFICATES_HEADER,
     certificate_values,
     read_certificates,
+    tombstone_value,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import zone_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
@@ -182,6 +183,7 @@ def test_the_fields_of_a_certificate_are_those_the_modules_write() -> None:
     given = Certificate("mail.a.test", (), "provided", paths=("/c", "/h", "/k"))
     ordered = Certificate("mail.a.test", (), "acme", acme=acme, failed="20261123T040000Z")
     values = [value for one in (made, given, ordered) for _name, value in certificate_values(one, {})]
+    values.append(tombstone_value(made, None, None))
     assert {field for value in values for field in parse_fields(value)} == _fields_after("Fields of `certificates`:").keys()
 
 
