@@ -28,7 +28,11 @@ _PATIENCE = 60.0
 _PAUSE = 3.0
 _CURVES = {256: "secp256r1", 384: "secp384r1"}
 _PROBLEM = re.compile(r"^\s*Domain:\s*(\S+)\s*^\s*Type:\s*(\S+)\s*^\s*Detail:\s*(.+)$", re.MULTILINE)
+_SAID = "An unexpected error occurred:\n{}\n{}"
 _UNEXPECTED = re.compile(r"^An unexpected error occurred:\s*^(.+)$", re.MULTILINE)
+# certbot 2.1 on Python 3.11 says so of itself where an authority refused a request, and has the authority's words in its log alone.
+_LOST = "can't set attribute"
+_LOGGED = re.compile(r"^acme\.messages\.Error: (urn:.+)$", re.MULTILINE)
 _OWNERSHIP = Ownership(0, 0, 0o600)
 _LONGEST = 500
 
@@ -65,7 +69,7 @@ def _order(tree: Tree, layout: Layout, order: Order, environment: dict[str, str]
     text = "".join(f"{name} = {value}\n" for name, value in _options(layout, order, _lineage_name(certificate.name, lineages)))
     tree.write_files([(path, text.encode(), _OWNERSHIP)])
     try:
-        _certbot(["certonly", "--config", tree.full(path)], environment, certificate)
+        _certbot(tree, layout, ["certonly", "--config", tree.full(path)], environment, certificate)
     finally:
         tree.remove_file(path)
 
@@ -115,13 +119,16 @@ def _challenge_options(layout: Layout, name: str, acme: Acme) -> Iterator[tuple[
         yield "webroot-path", acme.webroot
 
 
-def _certbot(arguments: Sequence[str], environment: dict[str, str], certificate: Certificate) -> None:
+def _certbot(tree: Tree, layout: Layout, arguments: Sequence[str], environment: dict[str, str], certificate: Certificate) -> None:
     deadline = time.monotonic() + _PATIENCE
     while True:
         answer = run_tool(["certbot", *arguments], limit=_ORDER_SECONDS, environment=environment)
-        said = f"{answer.stdout}\n{answer.stderr}"
         if answer.returncode == 0:
             return
+        said = f"{answer.stdout}\n{answer.stderr}"
+        if _LOST in said:
+            logged = _LOGGED.findall((tree.read(layout.certbot_log) or b"").decode("utf-8", "replace"))
+            said = _SAID.format(logged[-1], said) if logged else said
         if not _PASSING.search(said) or time.monotonic() > deadline:
             raise failure_of(certificate, said)
         time.sleep(_PAUSE)

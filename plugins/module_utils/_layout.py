@@ -31,6 +31,8 @@ class Layout:
     # Stands while Dovecot has not been told of certificates that are new.
     reload_marker: str = "/run/mail-domains.reload"
     certbot_dir: str = "/etc/letsencrypt"
+    # Of its last run.
+    certbot_log: str = "/var/log/letsencrypt/letsencrypt.log"
     acme_hook: str = "/usr/local/sbin/mail-domain-certificates"
     audit_log: str = "/var/log/mail-domains.log"
     default_owner: str = "vmail"

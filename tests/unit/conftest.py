@@ -5,11 +5,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+_PATIENCE = 5.0
+
+
+def _wait_for_threads() -> None:
+    """A thread that was joined may still be ending, in a lock of OpenSSL's that a forked process would wait for to no end."""
+    deadline = time.monotonic() + _PATIENCE
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+os.register_at_fork(before=_wait_for_threads)
 
 
 def _register_package(name: str, *paths: Path) -> None:

@@ -155,6 +155,29 @@ def test_what_is_over_by_itself_is_waited_for(host, certbot, monkeypatch, passin
     assert len(certbot.orders) == 2
 
 
+LOST = "An unexpected error occurred:\nAttributeError: can't set attribute\n"
+
+
+def test_words_of_the_authority_that_certbot_loses_are_found_in_its_log(host, certbot):
+    certbot.refuses[NAME] = LOST
+    logged = "acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: too many certificates\n\nDuring handling of the above\n"
+    host.write(host.layout.certbot_log, f"2026-11-27 01:20:00,000:DEBUG:x\n{logged}{LOST}")
+    (answer,) = order_certificates(Tree(str(host.root)), host.layout, [Order(PLAIN, False)], [])
+    assert "rateLimited :: too many certificates" in str(answer.error)
+    assert "a later run tries again" in str(answer.error)
+    host.path(host.layout.certbot_log).unlink()
+    (answer,) = order_certificates(Tree(str(host.root)), host.layout, [Order(PLAIN, False)], [])
+    assert "AttributeError" in str(answer.error)
+
+
+def test_a_lost_nonce_is_tried_again_whatever_certbot_says_of_it(host, certbot, monkeypatch):
+    monkeypatch.setattr(_acme.time, "sleep", lambda _seconds: certbot.refuses.clear())
+    certbot.refuses[NAME] = LOST
+    host.write(host.layout.certbot_log, "acme.messages.Error: urn:ietf:params:acme:error:badNonce :: JWS has an invalid anti-replay nonce\n")
+    ordered(host, certbot, PLAIN)
+    assert len(certbot.orders) == 2
+
+
 def test_another_certbot_is_not_waited_for_for_ever(host, certbot, monkeypatch):
     moments = iter(range(0, 10000, 20))
     monkeypatch.setattr(_acme.time, "monotonic", lambda: next(moments))

@@ -39,6 +39,7 @@ CALLERS = {
     "_observe_layout",
     "_observe_certificates",
     "_certificate_files",
+    "_certificate_lines",
     "_key_maker",
     "_certificate_maker",
     "_install",

@@ -29,6 +29,7 @@ from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.certific
 )
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_certbot import keep
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import EXIM_GID, UNSTABLE, FakeHost
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.test_interrupted import dies_at
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="ownership needs root"),
@@ -189,32 +190,6 @@ def test_the_command_says_what_it_installed_and_what_is_wrong(certified, monkeyp
 
 
 # interrupted
-
-
-def dies_at(event, action):
-    """Runs `action` in a process that ends before its n-th change of the file system; False if it had fewer."""
-    pid = os.fork()
-    if pid == 0:
-        counter = itertools.count()
-
-        def dying(call):
-            def counted(*arguments, **named):
-                if next(counter) == event:
-                    os._exit(77)
-                return call(*arguments, **named)
-
-            return counted
-
-        for name in ("rename", "unlink", "fchown", "fchmod", "mkdir"):
-            setattr(os, name, dying(getattr(os, name)))
-        try:
-            action()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status in (0, 77)
-    return status == 77
 
 
 def test_a_renewal_that_dies_anywhere_leaves_old_or_new_pairs_and_the_next_one_completes_it(tmp_path):
