@@ -20,6 +20,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table 
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import zone_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_lists import LIST_HEADERS, read_lists
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DKIM_STAGES,
@@ -38,7 +39,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Tabl
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "tables.md").read_text(encoding="utf-8")
 HEADERS = {
     "domains": _exim.DOMAINS_HEADER,
-    "domainips": _exim.DOMAINIPS_HEADER,
+    **LIST_HEADERS,
     "addresses": _exim.ADDRESSES_HEADER,
     "users": _dovecot.USERS_HEADER,
     "disabled_domains": _dovecot.DISABLED_DOMAINS_HEADER,
@@ -65,9 +66,10 @@ def _read(table: str, text: str) -> Table:
 
 def _understand(table: Table) -> None:
     """Reads what the entries mean."""
-    empty = _read("domainips", "")
     if table.name == "domains":
-        _exim.read_domains(table, empty, "/etc/domains")
+        _exim.read_domains(table, "/etc/domains")
+    elif table.name in LIST_HEADERS:
+        read_lists({**{name: _read(name, "") for name in LIST_HEADERS}, table.name: table}, {table.name: f"/etc/{table.name}"})
     elif table.name == "addresses":
         _exim.read_addresses(table, "/etc/addresses")
     elif table.name == "certificates":
@@ -112,7 +114,7 @@ def test_a_value_in_an_example_is_how_the_modules_write_it(value: tuple[str, str
         written = dict(certificate_values(found, {}))
         assert written[key] == text if key in read_certificates(table, "") else parse_fields(text).keys() == {"cert"}
     elif value[0] == "domains":
-        domain = _exim.read_domains(table, _read("domainips", ""), "")[key]
+        domain = _exim.read_domains(table, "")[key]
         assert _exim.domain_value(domain, text) == text
     else:
         address = _exim.read_addresses(table, "")[key]
@@ -210,7 +212,7 @@ def test_the_fields_of_a_tombstone_are_on_the_page() -> None:
 
 
 def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
-    domain = _exim.read_domains(_read("domains", "a.test: colour=blue\n"), _read("domainips", ""), "")["a.test"]
+    domain = _exim.read_domains(_read("domains", "a.test: colour=blue\n"), "")["a.test"]
     assert _exim.domain_value(domain, "colour=blue").endswith(" colour=blue")
     assert _exim.address_value(Mailbox("x@a.test"), "mailbox colour=blue") == "mailbox colour=blue"
 
@@ -251,7 +253,7 @@ def test_a_default_on_the_page_is_what_an_absent_field_of_a_tombstone_means(fiel
 
 
 def _domain(fields: str) -> Domain:
-    return _exim.read_domains(_read("domains", f"a.test: {fields}\n"), _read("domainips", ""), "")["a.test"]
+    return _exim.read_domains(_read("domains", f"a.test: {fields}\n"), "")["a.test"]
 
 
 def _mailbox(fields: str) -> object:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
@@ -33,7 +34,7 @@ COM = {
         {"name": "copy", "password_hash": HASH, "forward_to": ["info@example.com"], "enabled": False},
     ],
 }
-NET = {"name": "example.net", "default_action": "forward_to_domain", "forward_to": "example.com"}
+NET = {"name": "example.net", "default_action": "forward_to_domain", "forward_to": "example.com", "block_hosts": ["192.0.2.99"]}
 ORG = {"name": "example.org", "enabled": False, "disabled_action": "defer", "ip_addresses": ["192.0.2.10", "2001:db8::10"]}
 
 
@@ -66,8 +67,9 @@ def test_a_fresh_host_gets_its_tables(each_host):
 
 def test_every_table_begins_with_its_name_and_format(host):
     host.domains()
-    for name in ("domains", "domainips", "addresses", "users", "disabled_domains"):
-        assert host.text(getattr(host.layout, name)).startswith(f"# fleetpost.mail table {name} format 1\n")
+    paths = {name: getattr(host.layout, name) for name in ("domains", "addresses", "users", "disabled_domains", "certificates")}
+    for name, path in {**paths, **host.layout.domain_lists}.items():
+        assert host.text(path).startswith(f"# fleetpost.mail table {name} format 1\n")
 
 
 def test_an_empty_list_makes_the_tables_that_are_missing_and_only_once(host):
@@ -78,7 +80,7 @@ def test_an_empty_list_makes_the_tables_that_are_missing_and_only_once(host):
 def test_owners_and_modes_are_those_of_the_documentation(each_host):
     each_host.domains(COM, ORG)
     layout = each_host.layout
-    for path in (layout.domains, layout.domainips, layout.addresses):
+    for path in (layout.domains, *layout.domain_lists.values(), layout.addresses):
         assert each_host.owner(path) == (0, EXIM_GID, 0o640)
     for path in (layout.users, layout.disabled_domains):
         assert each_host.owner(path) == (0, DOVECOT_GID, 0o640)
@@ -122,9 +124,7 @@ def test_a_check_run_touches_nothing(host):
 def test_a_check_run_on_a_bare_tree_touches_nothing_and_warns(tmp_path):
     host = FakeHost(tmp_path)
     for directory in (host.layout.exim_dir, host.layout.dovecot_dir):
-        for path in host.path(directory).iterdir():
-            path.unlink()
-        host.path(directory).rmdir()
+        shutil.rmtree(host.path(directory))
     host.write("/etc/passwd", "root:x:0:0::/:/bin/sh\n")
     before = host.identities()
     outcome = host.domains(COM, NET, check=True)
@@ -135,8 +135,7 @@ def test_a_check_run_on_a_bare_tree_touches_nothing_and_warns(tmp_path):
 
 
 def test_a_real_run_on_a_bare_tree_says_which_role_to_run(host):
-    host.path(host.layout.exim_conf).unlink()
-    host.path(host.layout.exim_dir).rmdir()
+    shutil.rmtree(host.path(host.layout.exim_dir))
     with pytest.raises(MailError, match=r"Run the role fleetpost\.mail\.exim first"):
         host.domains(COM)
 
@@ -187,13 +186,13 @@ def test_after_a_run_the_same_run_has_nothing_to_do(host, start):
 def test_the_diff_shows_just_what_happens_to_the_tables(host, start):
     entries, options = STARTS[start]
     host.domains(COM, NET, ORG)
-    tables = ("domains", "domainips", "addresses", "disabled_domains")
+    tables = ("domains", *host.layout.domain_lists, "addresses", "disabled_domains")
     before = {name: set(host.table(name)) for name in tables}
     outcome = host.domains(*entries, **options)
     diffs = {diff["after_header"]: diff for diff in outcome.diff}
     for name in tables:
         after = set(host.table(name))
-        diff = diffs.get(str(host.path(getattr(host.layout, name))), {"before": "", "after": ""})
+        diff = diffs.get(str(host.path(host.table_path(name))), {"before": "", "after": ""})
         shown_before, shown_after = set(diff["before"].splitlines()), set(diff["after"].splitlines())
         assert shown_before - shown_after == before[name] - after
         assert shown_after - shown_before == after - before[name]
@@ -248,7 +247,10 @@ BROKEN = {
     "domains": ("a.test: owner=alice\nthis is broken\n", "/etc/exim4/domains:2"),
     "domains field": ("# x\na.test: owner=alice nonsense\n", "/etc/exim4/domains:2"),
     "domains value": ("a.test: owner=alice enabled=maybe\n", "/etc/exim4/domains:1"),
+    "domains threshold": ("a.test: owner=alice spam_score=high\n", "/etc/exim4/domains:1"),
     "domainips": ("a.test: 192.0.2.1\na.test: 192.0.2.2\n", "/etc/exim4/domainips:2"),
+    "allow_senders": ("\na.test: x@b.test\nb.test: x@b.test ; ^.*\n", "/etc/exim4/lists/allow_senders:3"),
+    "block_hosts": ("a.test: 192.0.2.1/24\n", "/etc/exim4/lists/block_hosts:1"),
     "addresses": ("a@a.test: mailbox\n\nb@a.test: postbox\n", "/etc/exim4/addresses:3"),
     "users": ("# logins\nnobody\n", "/etc/dovecot/users:2"),
     "disabled_domains": ("a.test\n", "/etc/dovecot/disabled_domains:1"),
@@ -259,7 +261,7 @@ BROKEN = {
 @pytest.mark.parametrize("check", [False, True])
 def test_a_broken_line_stops_before_anything_is_written(host, case, check):
     text, where = BROKEN[case]
-    host.write(getattr(host.layout, case.partition(" ")[0]), text)
+    host.write(host.table_path(case.partition(" ")[0]), text)
     before = host.entries("/run")
     with pytest.raises(MailError) as caught:
         host.domains(COM, NET, check=check)
