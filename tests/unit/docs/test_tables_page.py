@@ -20,7 +20,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table 
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import zone_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_filters import FILTER_FIELDS
 from ansible_collections.fleetpost.mail.plugins.module_utils._exim_lists import LIST_HEADERS, read_lists
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import Filters, MailboxFilters
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DKIM_STAGES,
@@ -80,9 +82,14 @@ def _understand(table: Table) -> None:
 
 def _fields_after(heading: str) -> dict[str, str]:
     """Field -> default of the first table of fields below a heading or sentence of the page."""
+    return {field: row[2].strip("`") for field, row in _rows(heading).items()}
+
+
+def _rows(heading: str) -> dict[str, list[str]]:
+    """Field -> its row in that table."""
     rows = PAGE[PAGE.index(f"\n{heading}\n") :].split("| field |")[1].split("\n\n")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    return {cell[0].strip("` "): cell[2].strip("`") for cell in cells}
+    return {cell[0].strip("` "): cell for cell in cells}
 
 
 @pytest.mark.parametrize("example", _examples(), ids=lambda example: f"{example.table}: {example.text[:50]}")
@@ -164,9 +171,12 @@ def test_a_file_without_the_first_line_is_read() -> None:
 
 
 FULL_DKIM = Dkim((DkimKey("s2", "a.test.s2"),), "retiring", (DkimKey("dkim", "a.test"),), "20261123T040000Z")
-FULL_DOMAIN = Domain("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test")
+FULL_FILTERS = Filters(True, True, "tag", 7.5, 15.0, True, 200)
+FULL_DOMAIN = Domain(
+    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS)
+)
 FULL_ADDRESSES = {
-    "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL),
+    "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL, MailboxFilters(*FULL_FILTERS)),
     "alias": Alias("x@a.test", "y@a.test", None, REMOVAL),
     "forward": Forward("x@a.test", ("y@b.test",), False, REMOVAL),
 }
@@ -217,7 +227,7 @@ def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
     assert _exim.address_value(Mailbox("x@a.test"), "mailbox colour=blue") == "mailbox colour=blue"
 
 
-@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action"])
+@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", *FILTER_FIELDS])
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_domain_means(field: str) -> None:
     default = _fields_after("Fields of `domains`:")[field]
     assert _domain("") == _domain(f"{field}={default}")
@@ -243,6 +253,13 @@ def test_the_record_file_on_the_page_is_how_the_modules_write_it() -> None:
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_mailbox_means(field: str) -> None:
     default = _fields_after("### mailbox")[field]
     assert _mailbox("forward=y@b.test") == _mailbox(f"forward=y@b.test {field}={default}")
+
+
+@pytest.mark.parametrize("field", FILTER_FIELDS)
+def test_a_filter_on_the_page_says_the_same_of_a_mailbox(field: str) -> None:
+    of_domain, of_mailbox = _rows("Fields of `domains`:"), _rows("### mailbox")
+    assert of_domain[field][1] == of_mailbox[field][1]
+    assert of_mailbox[field][2] == ("none" if field == "limit" else "as the domain")
 
 
 @pytest.mark.parametrize("field", ["was", "removed", "archive"])
