@@ -24,7 +24,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._validate import Fo
 
 _NOTHING = Found()
 _THRESHOLDS = frozenset(("spam_threshold", "spam_reject_threshold"))
-# Those that do nothing unless they are on, in an order that decides which one an error names.
+# The options that have an Exim configuration do something; the others only say how.
 _SWITCHES = ("greylisting", "spamassassin", "antivirus", "outgoing_limit")
 
 
