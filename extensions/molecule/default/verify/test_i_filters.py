@@ -128,7 +128,7 @@ def _name(cell: Cell) -> str:
 
 
 def _in_junk(host: Host, token: str) -> list[str]:
-    script = 'cd /var/vmail && grep -rlF "Subject: $1" --include="*" . 2>/dev/null | grep "/.Junk/" || true'
+    script = 'cd /var/vmail && grep -rlF "Subject: $1" . 2>/dev/null | grep "/.Junk/\\(new\\|cur\\)/" || true'
     found = host.bash(script, token).stdout.splitlines()
     return sorted(f"{path.split('/')[2]}@{host.short(path.split('/')[1])}" for path in found)
 
