@@ -154,6 +154,8 @@ def _domain_problems(domain: Domain, host: Host, facts: Facts) -> Iterable[str]:
     for option, scanner in SCANNERS.items():
         if getattr(domain.filters, option) and facts.scanners is not None and option not in facts.scanners:
             yield f"it asks for {scanner.program}, which is not installed on this host"
+        elif getattr(domain.filters, option) and option in facts.silent:
+            yield f"it asks for {scanner.program}, and {facts.silent[option]}"
     for address in domain.ip_addresses:
         if facts.ip_addresses is not None and address not in facts.ip_addresses:
             yield f"its sending address {address} is not on this host, so its mail cannot leave"

@@ -341,7 +341,8 @@ class Facts(NamedTuple):
     tables. strict: what cannot be known is an error (real runs) and not a warning (check mode). may_chown: whether
     owners can be set at all; where not, a tree is built with the owner it has. exim_uid: the user that reads the DKIM keys.
     exim_format: of the Exim configuration, None where it is not the role's.
-    scanners: the options of filters that need a further program which Exim knows of, None where its configuration is not the role's.
+    scanners: the options of filters that need a further program which Exim knows of, with the place where it asks that, None where its
+    configuration is not the role's. silent: those of them that do not answer, and why, when they were asked.
     now: seconds since the epoch. keys: the DKIM keys that were looked at, by the name of their files. sights: what the DNS shows of
     rotations that were looked up, by domain. certifying: what is known of certificates.
     """
@@ -356,7 +357,8 @@ class Facts(NamedTuple):
     may_chown: bool = True
     exim_uid: int | None = None
     exim_format: int | None = None
-    scanners: frozenset[str] | None = None
+    scanners: Mapping[str, str] | None = None
+    silent: Mapping[str, str] = MappingProxyType({})
     now: float = 0.0
     keys: Mapping[str, FoundKey] = MappingProxyType({})
     sights: Mapping[str, Sight] = MappingProxyType({})

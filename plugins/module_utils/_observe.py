@@ -30,8 +30,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Tabl
 _EXIM_FORMAT = re.compile(r"^MD_FORMAT\s*=\s*(\d+)", re.MULTILINE)
 # What the configuration says of a scanner that is installed, by the option that needs it.
 _SCANNERS = {
-    "spamassassin": re.compile(r"^MD_SPAMD\s*=[ \t]*\S", re.MULTILINE),
-    "antivirus": re.compile(r"^MD_CLAMD\s*=[ \t]*\S", re.MULTILINE),
+    "spamassassin": re.compile(r"^MD_SPAMD\s*=[ \t]*(\S+(?: \d+)?)", re.MULTILINE),
+    "antivirus": re.compile(r"^MD_CLAMD\s*=[ \t]*(\S+(?: \d+)?)", re.MULTILINE),
 }
 _EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_OWNNAMES)\s*=\s*(.+)$", re.MULTILINE)
 _DOVECOT_24 = re.compile(r"^\s*dovecot_config_version\s*=\s*2\.[4-9]", re.MULTILINE)
@@ -138,6 +138,11 @@ def _holds_mail(root: int, path: str, present: Host) -> bool:
         os.close(descriptor)
 
 
+def _scanners(configuration: str) -> dict[str, str]:
+    found = {option: line.search(configuration) for option, line in _SCANNERS.items()}
+    return {option: line.group(1) for option, line in found.items() if line}
+
+
 def _is_empty(name: str, parent: int) -> bool:
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
@@ -174,7 +179,7 @@ def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool
         may_chown=tree.may_chown,
         exim_uid=exim_user.uid if exim_user else None,
         exim_format=exim_format,
-        scanners=frozenset(option for option, line in _SCANNERS.items() if line.search(configuration)) if exim_format else None,
+        scanners=_scanners(configuration) if exim_format else None,
         now=time.time(),
         keys=read_keys(tree, layout, key_files),
     )

@@ -214,7 +214,9 @@ def test_a_users_own_script_goes_on_for_what_is_no_spam(mail_host: Host) -> None
         spam = spam._replace(data=f"{spam.data}lab: ten points\n")
         sent = send_and_find(mail_host, [clean, spam])
         assert [one.session.answer[:3] for one in sent] == ["250", "250"]
-        found = mail_host.bash('cd "$1/Maildir" && grep -rlF "$2" . | grep /new/; grep -rlF "$3" . | grep /new/', home, clean.token, spam.token)
+        found = mail_host.bash(
+            'cd "$1/Maildir" && grep -rlF "$2" . | grep /new/; grep -rlF "$3" . | grep /new/', home, clean.token, spam.token
+        )
         first, second = found.stdout.splitlines()
         assert "/.Own/" in first
         assert "/.Junk/" in second

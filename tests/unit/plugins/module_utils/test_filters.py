@@ -28,10 +28,10 @@ FACTS = Facts(
     exim_gid=120,
     dovecot_gid=121,
     exim_format=FILTERING_EXIM_FORMAT,
-    scanners=frozenset(("spamassassin", "antivirus")),
+    scanners={"spamassassin": "127.0.0.1 783", "antivirus": "/run/clamav/clamd.ctl"},
 )
-OLD = FACTS._replace(exim_format=FILTERING_EXIM_FORMAT - 1, scanners=frozenset())
-BARE = FACTS._replace(scanners=frozenset())
+OLD = FACTS._replace(exim_format=FILTERING_EXIM_FORMAT - 1, scanners={})
+BARE = FACTS._replace(scanners={})
 CHECK = {"strict": False}
 
 FILTERS = Filters(True, True, "tag", 7.5, 15.0, True, 200)
