@@ -8,14 +8,11 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
-
-
 from typing import NamedTuple
 
 import pytest
-from hosts import Host, header, once
-from lab import wait_until
-from mail import Letter, Sent, letter, login, places, send, send_and_find, send_one, wait_for_completion
+from hosts import Host, once
+from mail import Letter, Sent, letter, send_and_find
 
 # Test strings, from halves so that no scanner stops at this file.
 EICAR = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + "-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"

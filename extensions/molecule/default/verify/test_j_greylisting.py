@@ -13,10 +13,11 @@ from contextlib import contextmanager
 import pytest
 from hosts import Host, header
 from lab import PASSWORD, new_token, wait_until
-from mail import letter, login, places, send_and_find, send_one, wait_for_completion
-from playbooks import mail_domain, run
+from mail import letter, login, send_and_find, send_one
 from sessions import any_certificate
 from test_i_filters import EICAR, GTUBE
+
+from playbooks import mail_domain, run
 
 WAIT = "451 4.7.1 Greylisted"
 TAKEN = "250"
