@@ -393,18 +393,19 @@ options:
     type: float
   antivirus:
     description:
-      - Whether incoming mail is scanned by ClamAV, which the role P(fleetpost.mail.clamav#role) installs. Mail with a virus
-        is rejected.
+      - Whether incoming mail is scanned by ClamAV, which the role P(fleetpost.mail.clamav#role) installs. A
+        virus is refused when all recipients want that, and else dropped for those who do.
       - Off for a new domain when this is omitted.
     type: bool
   outgoing_limit:
     description:
-      - How many messages an hour the domain's mailboxes may send together. V(0) is no limit, V(1000000) the highest one.
+      - How many messages an hour the domain's mailboxes may send together; each recipient
+        counts. V(0) is no limit, V(1000000) the highest one.
       - No limit for a new domain when this is omitted.
     type: int
   allow_senders:
     description:
-      - Senders whose mail the filters let through. A sender is an address (V(alice@example.net)), a domain (V(example.net)),
+      - Senders whose mail is neither greylisted nor judged by SpamAssassin. A sender is an address (V(alice@example.net)), a domain (V(example.net)),
         or a domain with a dot in front (V(.example.net)) for all domains below it, without itself.
       - The list is the whole list, and an empty one empties it. A sender's address is easily forged; a host's is not, see
         O(allow_hosts).
@@ -417,7 +418,7 @@ options:
     elements: str
   allow_hosts:
     description:
-      - Hosts whose mail the filters let through, as an IPv4 or IPv6 address (V(192.0.2.1)) or a network (V(192.0.2.0/24),
+      - Hosts whose mail is neither greylisted nor judged by SpamAssassin, as an IPv4 or IPv6 address (V(192.0.2.1)) or a network (V(192.0.2.0/24),
         V(2001:db8::/32)). The list is the whole list, and an empty one empties it.
     type: list
     elements: str

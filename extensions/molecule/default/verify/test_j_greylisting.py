@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import smtplib
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 from hosts import Host, header
 from lab import PASSWORD, new_token, wait_until
-from mail import letter, login, send_and_find, send_one
+from mail import letter, login, send_and_find, send_one, sink_messages_with
 from sessions import any_certificate
 from test_i_filters import EICAR, GTUBE
 
@@ -24,6 +25,8 @@ TAKEN = "250"
 UNWANTED = "550 5.7.1"
 # Long enough for the lab's delay of 4 seconds.
 _PATIENCE = 5.0
+_TOO_LATE = 16.0
+_INFO = {"fleetpost.mail.mail_domain_info": {"use": False}}
 
 
 def _answer(host: Host, recipient: str, sender: str, source: str = "") -> str:
@@ -52,6 +55,15 @@ def test_a_server_that_nobody_knows_comes_again_and_is_known_then(mail_host: Hos
     assert _answer(mail_host, "info@flt-grey", first).startswith(TAKEN)
     # from another network not
     assert _answer(mail_host, "info@flt-grey", first, mail_host.neighbour(52)).startswith(WAIT)
+
+
+def test_who_comes_back_too_late_begins_anew(mail_host: Host) -> None:
+    sender = _sender(f"{new_token()}.nospf.test")
+    assert _answer(mail_host, "info@flt-grey", sender).startswith(WAIT)
+    time.sleep(_TOO_LATE)
+    assert _answer(mail_host, "info@flt-grey", sender).startswith(WAIT)
+    time.sleep(_PATIENCE)
+    assert _answer(mail_host, "info@flt-grey", sender).startswith(TAKEN)
 
 
 def test_the_same_with_ipv6(mail_host: Host) -> None:
@@ -159,36 +171,69 @@ def test_what_users_send_is_scanned(mail_host: Host) -> None:
         assert send_one(made._replace(data=f"{made.data}{EICAR}\n")).answer.startswith(answer)
 
 
+# Answers anything with nonsense, at a socket file or a port of the loopback.
+_NONSENSE = """
+import os, socket, sys
+place = sys.argv[1]
+if place.startswith("/"):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(place)
+    os.chmod(place, 0o666)
+else:
+    listener = socket.create_server(("127.0.0.1", int(place)))
+listener.listen()
+while True:
+    connection, _address = listener.accept()
+    connection.recv(4096)
+    connection.sendall(b"220 nonsense\\r\\n")
+    connection.close()
+"""
+# Unit of a scanner -> where it listens.
+_PLACES = {"clamav-daemon": "/run/clamav/clamd.ctl", "spamd": "783"}
+_STOP = 'systemctl stop "$1.socket" 2>/dev/null; systemctl stop "$1"; '
+_DOWN = {
+    "stopped": _STOP,
+    "hung": 'systemctl kill --signal=STOP "$1"',
+    "talking nonsense": _STOP
+    + 'systemd-run --quiet --unit=lab-nonsense python3 -c "$3" "$2"; sleep 2',
+}
+_UP = """
+    systemctl stop lab-nonsense 2>/dev/null; systemctl kill --signal=CONT "$1" 2>/dev/null; rm -f /run/clamav/clamd.ctl.lab
+    if [ "$1" = clamav-daemon ]; then systemctl restart "$1.socket" "$1"; else systemctl restart "$1"; fi
+"""
+
+
 @contextmanager
 def _down(host: Host, unit: str, how: str) -> Iterator[None]:
     """A scanner that is stopped, that hangs, or in whose place something else answers."""
-    if how == "hung":
-        host.bash('systemctl kill --signal=STOP "$1"', unit)
-    else:
-        host.bash('systemctl stop "$1.socket" "$1" 2>/dev/null; true', unit)
+    host.bash(_DOWN[how], unit, _PLACES[unit], _NONSENSE)
     try:
         yield
     finally:
-        if how == "hung":
-            host.bash('systemctl kill --signal=CONT "$1"', unit)
-        host.bash('systemctl start "$1.socket" 2>/dev/null; systemctl start "$1"', unit)
-        wait_until(f"{unit} on {host.name}", lambda: host.bash('systemctl is-active "$1"', unit, check=False).status == 0)
+        host.bash(_UP, unit)
 
 
-def test_without_a_virus_scanner_mail_waits_outside_and_the_rest_goes_on(mail_host: Host) -> None:
-    with _down(mail_host, "clamav-daemon", "stopped"):
+@pytest.mark.parametrize("how", _DOWN)
+def test_without_a_virus_scanner_mail_waits_outside_and_the_rest_goes_on(mail_host: Host, how: str) -> None:
+    with _down(mail_host, "clamav-daemon", how):
         session = send_one(letter(mail_host, "info@flt-refuse"))
-        assert session.answer.startswith("451 4.7.1 The virus scanner")
+        assert session.answer.startswith("451 4.7.1 The virus scanner"), session.transcript
         assert send_one(letter(mail_host, "info@flt-none")).answer.startswith(TAKEN)
+        info = run(mail_host, _INFO).results[0]
     assert [line for line in mail_host.log().splitlines()[-40:] if "clamd does not answer" in line]
+    problems = {one["name"]: one["problems"] for one in info["status"]}
+    if how != "hung":
+        assert [one for one in problems[mail_host.domain("flt-refuse")] if "ClamAV" in one]
+    assert not [one for one in problems[mail_host.domain("flt-none")] if "ClamAV" in one]
     wait_until("clamd", lambda: send_one(letter(mail_host, "info@flt-refuse")).answer.startswith(TAKEN))
 
 
-def test_without_a_spam_filter_mail_is_taken_and_says_so(mail_host: Host) -> None:
-    with _down(mail_host, "spamd", "stopped"):
+@pytest.mark.parametrize("how", _DOWN)
+def test_without_a_spam_filter_mail_is_taken_and_says_so(mail_host: Host, how: str) -> None:
+    with _down(mail_host, "spamd", how):
         made = letter(mail_host, "info@flt-junk")
         (sent,) = send_and_find(mail_host, [made._replace(data=f"{made.data}{GTUBE}\n")])
-    assert sent.session.answer.startswith(TAKEN)
+    assert sent.session.answer.startswith(TAKEN), sent.session.transcript
     assert header(mail_host.message(mail_host.full("info@flt-junk"), made.token), "X-Spam-Status") == ["not judged"]
     assert [line for line in mail_host.log().splitlines()[-40:] if "spamd does not answer" in line]
 
@@ -232,3 +277,40 @@ def test_a_filter_is_switched_at_once_and_for_its_domain_alone(mail_host: Host) 
         made = letter(mail_host, "info@flt-none")
         assert send_one(made._replace(data=f"{made.data}{EICAR}\n")).answer.startswith(answer)
     assert mail_host.daemon_pid() == pid
+
+
+SPOOFED = [
+    # envelope sender, From:, source, what is said
+    ("someone@outside.test", "info@flt-none", "", UNWANTED),
+    ("someone@outside.test", "info@flt-none", "52", UNWANTED),
+    ("", "info@flt-none", "", UNWANTED),
+    ("info@flt-none", "info@flt-none", "", UNWANTED),
+    ("someone@outside.test", "someone@outside.test", "", TAKEN),
+]
+
+
+@pytest.mark.parametrize(("sender", "author", "source", "answer"), SPOOFED)
+def test_mail_from_outside_in_the_name_of_a_domain_here_is_refused(
+    mail_host: Host, sender: str, author: str, source: str, answer: str
+) -> None:
+    options = ("--local-interface", mail_host.neighbour(int(source))) if source else ()
+    spoofed = letter(mail_host, "info@flt-junk", *options, sender=sender, headers=f"From: {author}\nTo: x@outside.test\n")
+    assert send_one(spoofed).answer.startswith(answer)
+
+
+def test_what_a_domain_here_has_signed_comes_back_in(mail_host: Host) -> None:
+    """A mailing list that leaves the signature whole."""
+    user = mail_host.full("info@signed")
+    sent = letter(mail_host, "list@sink.test", *login(user), sender="info@signed")
+    assert send_one(sent).answer.startswith(TAKEN)
+    signed = wait_until("the signed letter", lambda: next(iter(sink_messages_with(sent.token)), None))
+    back = letter(mail_host, "info@flt-junk", sender="list-bounces@outside.test")
+    assert send_one(back._replace(data=signed.content.replace("\r\n", "\n"))).answer.startswith(TAKEN)
+
+
+def test_who_guesses_passwords_is_shut_out(mail_host: Host) -> None:
+    with smtplib.SMTP(mail_host.ip4, 587, "peer.outside.test") as session:
+        session.starttls(context=any_certificate())
+        session.ehlo()
+        answers = [session.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0nobody@flt-none\0wrong").decode())[0] for _ in range(4)]
+    assert answers == [535, 535, 535, 421]
