@@ -405,7 +405,8 @@ options:
     type: int
   allow_senders:
     description:
-      - Senders whose mail is neither greylisted nor judged by SpamAssassin. A sender is an address (V(alice@example.net)), a domain (V(example.net)),
+      - Senders whose mail is neither greylisted nor judged by SpamAssassin, while viruses are looked for
+        all the same. A sender is an address (V(alice@example.net)), a domain (V(example.net)),
         or a domain with a dot in front (V(.example.net)) for all domains below it, without itself.
       - The list is the whole list, and an empty one empties it. A sender's address is easily forged; a host's is not, see
         O(allow_hosts).
@@ -418,7 +419,8 @@ options:
     elements: str
   allow_hosts:
     description:
-      - Hosts whose mail is neither greylisted nor judged by SpamAssassin, as an IPv4 or IPv6 address (V(192.0.2.1)) or a network (V(192.0.2.0/24),
+      - Hosts whose mail is neither greylisted nor judged by SpamAssassin, as an
+        IPv4 or IPv6 address (V(192.0.2.1)) or a network (V(192.0.2.0/24),
         V(2001:db8::/32)). The list is the whole list, and an empty one empties it.
     type: list
     elements: str

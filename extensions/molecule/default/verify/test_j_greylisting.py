@@ -194,8 +194,7 @@ _STOP = 'systemctl stop "$1.socket" 2>/dev/null; systemctl stop "$1"; '
 _DOWN = {
     "stopped": _STOP,
     "hung": 'systemctl kill --signal=STOP "$1"',
-    "talking nonsense": _STOP
-    + 'systemd-run --quiet --unit=lab-nonsense python3 -c "$3" "$2"; sleep 2',
+    "talking nonsense": _STOP + 'systemd-run --quiet --unit=lab-nonsense python3 -c "$3" "$2"; sleep 2',
 }
 _UP = """
     systemctl stop lab-nonsense 2>/dev/null; systemctl kill --signal=CONT "$1" 2>/dev/null; rm -f /run/clamav/clamd.ctl.lab
