@@ -312,4 +312,4 @@ def test_who_guesses_passwords_is_shut_out(mail_host: Host) -> None:
         session.starttls(context=any_certificate())
         session.ehlo()
         answers = [session.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0nobody@flt-none\0wrong").decode())[0] for _ in range(4)]
-    assert answers == [535, 535, 535, 421]
+    assert answers == [535, 535, 535, 503]
