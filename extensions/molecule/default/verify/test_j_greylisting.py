@@ -313,3 +313,22 @@ def test_who_guesses_passwords_is_shut_out(mail_host: Host) -> None:
         session.ehlo()
         answers = [session.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0nobody@flt-none\0wrong").decode())[0] for _ in range(4)]
     assert answers == [535, 535, 535, 503]
+
+
+def test_an_address_that_goes_on_guessing_is_not_greeted(mail_host: Host) -> None:
+    wrong = "PLAIN " + base64.b64encode(b"\0nobody@flt-none\0wrong").decode()
+    mail_host.bash('rm -f /var/spool/exim4/db/ratelimit*; echo "MD_AUTHLIMIT == 2" >/etc/exim4/local/main.conf && systemctl restart exim4')
+    try:
+        wait_until("Exim", lambda: mail_host.bash("exec 3<>/dev/tcp/127.0.0.1/587", check=False).status == 0)
+        for _connection in range(3):
+            with smtplib.SMTP(mail_host.ip4, 587, "peer.outside.test") as session:
+                session.starttls(context=any_certificate())
+                session.ehlo()
+                assert session.docmd("AUTH", wrong)[0] == 535
+        with pytest.raises(smtplib.SMTPConnectError, match="Too many failed logins"):
+            smtplib.SMTP(mail_host.ip4, 587, "peer.outside.test")
+        # other ports and other addresses are not concerned
+        assert send_one(letter(mail_host, "info@flt-none")).answer.startswith(TAKEN)
+    finally:
+        mail_host.bash("rm -f /etc/exim4/local/main.conf /var/spool/exim4/db/ratelimit*; systemctl restart exim4")
+        wait_until("Exim", lambda: mail_host.bash("exec 3<>/dev/tcp/127.0.0.1/587", check=False).status == 0)
