@@ -24,7 +24,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model 
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_fields, render_fields
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import MEND, Table, parse_fields, render_fields
 
 CERTIFICATES_HEADER = """\
 # fleetpost.mail table certificates format 1
@@ -39,7 +39,6 @@ CERTIFICATES_HEADER = """\
 NAMES_HEADER = """\
 # Written by the modules of fleetpost.mail from the table certificates: changes by hand are lost.
 """
-_MEND = "Mend the line; nothing was changed"
 # Field of a line -> field of Acme.
 _ACME_FIELDS = {
     "directory": "directory",
@@ -88,16 +87,16 @@ def _file_name(text: str) -> str:
     """The name of a certificate, which names files."""
     if text and _names.is_stored_form(_names.domain_name, text):
         return text
-    raise MailError(f"cert={text[:80]} is not the name of a certificate", remedy=_MEND)
+    raise MailError(f"cert={text[:80]} is not the name of a certificate", remedy=MEND)
 
 
 def _certificate(name: str, names: tuple[str, ...], fields: Mapping[str, str]) -> Certificate:
     provider = fields.get("provider", PROVIDERS[0])
     if provider not in PROVIDERS:
-        raise MailError(f"provider={provider[:40]} is none of {', '.join(PROVIDERS)}", remedy=_MEND)
+        raise MailError(f"provider={provider[:40]} is none of {', '.join(PROVIDERS)}", remedy=MEND)
     key_type, _colon, size = fields.get("key", "ecdsa:256").partition(":")
     if key_type not in CERTIFICATE_KEY_TYPES:
-        raise MailError(f"key={fields['key'][:40]} is no key such as ecdsa:256 or rsa:2048", remedy=_MEND)
+        raise MailError(f"key={fields['key'][:40]} is no key such as ecdsa:256 or rsa:2048", remedy=MEND)
     return Certificate(
         name,
         names,
@@ -116,7 +115,7 @@ def _certificate(name: str, names: tuple[str, ...], fields: Mapping[str, str]) -
 
 def _number(field: str, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise MailError(f"{field} has {text[:40] or 'nothing'} where a number belongs", remedy=_MEND)
+        raise MailError(f"{field} has {text[:40] or 'nothing'} where a number belongs", remedy=MEND)
     return int(text)
 
 
@@ -127,7 +126,7 @@ def _acme(fields: Mapping[str, str]) -> Acme:
     }
     acme = _DEFAULT_ACME._replace(**numbers, **given)
     if acme.challenge not in CHALLENGES:
-        raise MailError(f"challenge={acme.challenge[:40]} is none of {', '.join(CHALLENGES)}", remedy=_MEND)
+        raise MailError(f"challenge={acme.challenge[:40]} is none of {', '.join(CHALLENGES)}", remedy=MEND)
     return acme
 
 

@@ -35,6 +35,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._names import is_reserved
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting
+from ansible_collections.fleetpost.mail.plugins.module_utils._validate import Found, check_exim, lacking
 
 _NOTHING = FoundCertificate()
 _SAID_ONCE = ("private_key", "chain", "terms_agreed", "force", "tsig_secret", "eab_kid", "eab_hmac_key")
@@ -140,15 +141,12 @@ class Certifier:
         self._merge(self.certificates.get(name, default)._replace(is_host=True), declared)
 
     def _check_exim(self, declared: DeclaredSsl) -> None:
-        found = self.facts.exim_format
-        if declared.state == "absent" or found is None or found >= CERTIFYING_EXIM_FORMAT:
-            return
-        message = "the Exim configuration of this host shows one certificate for all names"
-        remedy = "Run the role fleetpost.mail.exim first"
-        if self.facts.strict:
-            self.fail(message, declared.where, remedy)
-        else:
-            self.warnings.append(f"{message}. {remedy}")
+        if declared.state == "present":
+            self._take(check_exim(self.facts, CERTIFYING_EXIM_FORMAT, "shows one certificate for all names", declared.where))
+
+    def _take(self, found: Found) -> None:
+        self.errors.extend(found.errors)
+        self.warnings.extend(found.warnings)
 
     def _merge(self, base: Certificate, declared: DeclaredSsl) -> None:
         if not declared.changes and not declared.acme and not declared.private_key and base is self.there.certificates.get(base.name):
@@ -233,10 +231,7 @@ class Certifier:
             self.fail("dns-01 needs a name server and its TSIG key", f"{where}rfc2136", "Set server, tsig_name and tsig_secret")
         if self.facts.certifying.acme_lacks:
             remedy = "Run the role fleetpost.mail.acme first"
-            if self.facts.strict:
-                self.fail(self.facts.certifying.acme_lacks, where, remedy)
-            else:
-                self.warnings.append(f"{self.facts.certifying.acme_lacks}. {remedy}")
+            self._take(lacking(self.facts, self.facts.certifying.acme_lacks, where, remedy))
 
     def result(self, domains: Mapping[str, Domain], max_orders: int) -> Certified:
         """The certificates in the end, with those gone that the run's domains have left. domains: of the end state."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -19,12 +20,12 @@ class Converter:
     def __init__(self) -> None:
         self.errors: list[MailError] = []
 
-    def convert(self, grammar: Callable[[str], T], text: str | None, where: str) -> T | None:
+    def convert(self, grammar: Callable[[S], T], said: S | None, where: str) -> T | None:
         """The stored form of what the user wrote; None when nothing was said, or when it is an error (which is noted)."""
-        if text is None:
+        if said is None:
             return None
         try:
-            return grammar(text)
+            return grammar(said)
         except ValueError as error:
             self.errors.append(MailError(str(error), where))
             return None

@@ -13,10 +13,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import DEFAULT_ACME_MAX_ORDERS
 from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared_filters import declared_filters, declared_lists
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_signing import declared_dkim, declared_dmarc
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_ssl import declared_ssl
 from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import MailboxFilters
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ARCHIVE_DIR,
     DEFAULT_PRUNE_LIMIT,
@@ -133,6 +135,7 @@ class _Reader(Converter):
         forward_to = self._forward_to(entry, f"{prefix}forward_to")
         ips = entry.get("ip_addresses")
         ips = self.convert_list(_names.ip_address, ips, f"{prefix}ip_addresses") if ips is not None else None
+        filters, lists = declared_filters(entry, prefix, self), declared_lists(entry, prefix, self)
         if not name:
             return None
         dkim, dmarc, ssl = entry.get("dkim"), entry.get("dmarc"), entry.get("ssl")
@@ -151,6 +154,8 @@ class _Reader(Converter):
                 declared_dkim(dkim, f"{prefix}dkim.", self) if dkim is not None else None,
                 declared_dmarc(dmarc, name, self.dmarc_template, f"{prefix}dmarc.", self.errors) if dmarc is not None else None,
                 declared_ssl(ssl, self.ssl_defaults, f"{prefix}ssl.", self) if ssl is not None else None,
+                filters,
+                lists,
             )
         )
         return name
@@ -186,7 +191,7 @@ class _Reader(Converter):
                 self._claim(alias, f"{prefix}aliases[{index}]")
         if entry.get("password") is not None and entry.get("password_hash") is not None:
             self.errors.append(MailError("password and password_hash exclude each other", f"{prefix}password_hash"))
-        forward_to, senders = entry.get("forward_to"), entry.get("senders")
+        forward_to, senders, filters = entry.get("forward_to"), entry.get("senders"), entry.get("filters")
         self.mailboxes.append(
             DeclaredMailbox(
                 prefix,
@@ -200,6 +205,7 @@ class _Reader(Converter):
                 self.convert_list(_names.forward_address, forward_to, f"{prefix}forward_to") if forward_to is not None else None,
                 entry.get("keep_copy"),
                 self.convert_list(_names.sender_pattern, senders, f"{prefix}senders") if senders is not None else None,
+                MailboxFilters(**declared_filters(filters, f"{prefix}filters.", self)) if filters is not None else None,
             )
         )
 
@@ -241,6 +247,7 @@ _CHECKS: dict[str, Check] = {
     "str": lambda value: isinstance(value, str),
     "bool": lambda value: isinstance(value, bool),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "float": lambda value: isinstance(value, (float, int)) and not isinstance(value, bool),
     "path": lambda value: isinstance(value, str) and value.startswith("/"),
     "list": _is_list_of_strings,
     "list of dict": lambda value: isinstance(value, list),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, fleetpost.mail contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exim's tables <-> the model: ``domains``, ``domainips`` and ``addresses`` (grammar: docs/tables.md)."""
+"""Exim's tables <-> the model: ``domains`` and ``addresses`` (grammar: docs/tables.md)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from collections.abc import Callable, Mapping
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_filters import (
+    FILTER_FIELDS,
+    filter_fields,
+    mailbox_filter_fields,
+    read_filters,
+    read_mailbox_filters,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_lists import NO_FOUND_LISTS, FoundLists
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import NO_FILTERS, NO_LISTS
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ACTIONS,
     DEFAULT_ARCHIVE_DIR,
@@ -26,7 +35,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Removal,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import is_moment
-from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_fields, render_fields
+from ansible_collections.fleetpost.mail.plugins.module_utils._tables import MEND, Table, parse_fields, render_fields
 
 DOMAINS_HEADER = """\
 # fleetpost.mail table domains format 1
@@ -37,17 +46,14 @@ DOMAINS_HEADER = """\
 # dkim=SELECTOR dkim_key=FILE in ssl/ (two of each, with a comma: two signatures) dmarc="RECORD"
 # dkim_stage=published|retiring|retired dkim_other=SELECTOR dkim_other_key=FILE dkim_until=TIME: a change of keys under way
 # cert=NAME: the certificate in the table certificates
-
-"""
-DOMAINIPS_HEADER = """\
-# fleetpost.mail table domainips format 1
-# The addresses that a domain's mail is sent from: DOMAIN: IPV4 ; IPV6
+# greylist=yes spam=yes spam_action=junk|tag|reject spam_score=5.0 spam_reject=15.0 av=yes limit=MESSAGES an hour
 
 """
 ADDRESSES_HEADER = """\
 # fleetpost.mail table addresses format 1
 # Every address of every mail domain, one line each: ADDRESS: mailbox|alias|forward FIELDS
 # mailbox: enabled=yes|no|removing quota=1G forward=ADDRESS,... keep=yes|no senders=ADDRESS,*@DOMAIN
+#   what differs from its domain: greylist=yes|no spam=yes|no spam_action= spam_score= spam_reject= av=yes|no limit=
 # alias: to=MAILBOX    forward: to=ADDRESS,...
 
 """
@@ -55,27 +61,27 @@ ADDRESSES_HEADER = """\
 _DOMAIN_FIELDS = (
     *("owner", "enabled", "disabled", "action", "to"),
     *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc", "cert"),
+    *FILTER_FIELDS,
 )
-_MEND = "Mend the line; nothing was changed"
 KEY_SUFFIX = ".private"
-_ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders")
+_ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders", *FILTER_FIELDS)
 _REMOVAL_FIELDS = ("was", "removed", "since", "archive")
 
 
-def read_domains(domains: Table, domainips: Table, path: str) -> dict[str, Domain]:
-    """The mail domains of the two tables. A line whose key is no domain name is not ours: it is kept and not read."""
+def read_domains(domains: Table, path: str, lists: FoundLists = NO_FOUND_LISTS) -> dict[str, Domain]:
+    """The mail domains of the table, with their lists. A line whose key is no domain name is not ours: it is kept and not read."""
     found = {}
     for key, value in domains.values.items():
         if not is_domain(key):
             continue
         try:
-            found[key] = _read_domain(key, parse_fields(value), domainips.values.get(key, ""))
+            found[key] = _read_domain(key, parse_fields(value), lists)
         except MailError as error:
             raise domains.misread(key, path, error) from None
     return found
 
 
-def _read_domain(name: str, fields: Mapping[str, str], ip_addresses: str) -> Domain:
+def _read_domain(name: str, fields: Mapping[str, str], lists: FoundLists) -> Domain:
     return Domain(
         name,
         fields.get("owner", DEFAULT_OWNER),
@@ -83,30 +89,32 @@ def _read_domain(name: str, fields: Mapping[str, str], ip_addresses: str) -> Dom
         _one_of(fields, "disabled", DISABLED_ACTIONS),
         _one_of(fields, "action", DEFAULT_ACTIONS),
         fields.get("to", ""),
-        _addresses_of(ip_addresses),
+        lists.ip_addresses.get(name, ()),
         _dkim(fields) if fields.get("dkim") else None,
         fields.get("dmarc", ""),
         _removal(fields) if fields.get("enabled") == "removing" else None,
         _certificate(fields.get("cert", "")),
+        read_filters(fields),
+        lists.lists.get(name, NO_LISTS),
     )
 
 
 def _certificate(name: str) -> str:
     if name and not is_domain(name):
-        raise MailError(f"cert={name[:80]} is not the name of a certificate", remedy=_MEND)
+        raise MailError(f"cert={name[:80]} is not the name of a certificate", remedy=MEND)
     return name
 
 
 def _dkim(fields: Mapping[str, str]) -> Dkim:
     stage, other = _one_of(fields, "dkim_stage", DKIM_STAGES), _dkim_keys(fields, "dkim_other", "dkim_other_key")
     if (stage == "active") != (not other):
-        raise MailError(f"dkim_stage={stage} does not go with dkim_other={fields.get('dkim_other', '')}", remedy=_MEND)
+        raise MailError(f"dkim_stage={stage} does not go with dkim_other={fields.get('dkim_other', '')}", remedy=MEND)
     keys = _dkim_keys(fields, "dkim", "dkim_key")
     if not keys:
-        raise MailError("dkim names no selector", remedy=_MEND)
+        raise MailError("dkim names no selector", remedy=MEND)
     until = fields.get("dkim_until", "")
     if until and not is_moment(until):
-        raise MailError(f"dkim_until={until[:40]} is no moment such as 20261123T040000Z", remedy=_MEND)
+        raise MailError(f"dkim_until={until[:40]} is no moment such as 20261123T040000Z", remedy=MEND)
     return Dkim(keys, stage, other, until)
 
 
@@ -114,20 +122,16 @@ def _dkim_keys(fields: Mapping[str, str], selectors: str, files: str) -> tuple[D
     """The selectors of one field with the key files of another, in pairs."""
     names, keys = _list(fields.get(selectors)), _list(fields.get(files))
     if len(names) != len(keys):
-        raise MailError(f"{selectors} and {files} must name as many selectors as files", remedy=_MEND)
+        raise MailError(f"{selectors} and {files} must name as many selectors as files", remedy=MEND)
     if not all(_names.is_stored_form(_names.dkim_selector, name) for name in names):
-        raise MailError(f"{selectors}={fields.get(selectors, '')[:80]} names what is no selector", remedy=_MEND)
+        raise MailError(f"{selectors}={fields.get(selectors, '')[:80]} names what is no selector", remedy=MEND)
     if not all(file.endswith(KEY_SUFFIX) and "/" not in file for file in keys):
-        raise MailError(f"{files} names a file that is no key in ssl/", remedy=_MEND)
+        raise MailError(f"{files} names a file that is no key in ssl/", remedy=MEND)
     return tuple(DkimKey(name, file[: -len(KEY_SUFFIX)]) for name, file in zip(names, keys))
 
 
 def is_domain(key: str) -> bool:
     return _names.is_stored_form(_names.domain_name, key)
-
-
-def _addresses_of(value: str) -> tuple[str, ...]:
-    return tuple(part for part in value.replace(";", " ").split() if part) if value else ()
 
 
 def _enabled(fields: Mapping[str, str]) -> bool:
@@ -154,7 +158,7 @@ def _removal(fields: Mapping[str, str]) -> Removal:
 
 
 def _wrong_value(key: str, value: str, allowed: tuple[str, ...]) -> MailError:
-    return MailError(f"{key}={value[:40]} is none of {', '.join(allowed)}", remedy=_MEND)
+    return MailError(f"{key}={value[:40]} is none of {', '.join(allowed)}", remedy=MEND)
 
 
 def read_addresses(table: Table, path: str) -> dict[str, Address]:
@@ -194,6 +198,7 @@ def _read_mailbox(address: str, fields: Mapping[str, str]) -> Mailbox:
         fields.get("keep", "yes") != "no",
         _list(fields.get("senders")),
         removal,
+        read_mailbox_filters(fields),
     )
 
 
@@ -242,6 +247,8 @@ def domain_value(domain: Domain, current: str | None) -> str:
         fields["dmarc"] = domain.dmarc
     if domain.certificate:
         fields["cert"] = domain.certificate
+    if domain.filters is not NO_FILTERS:
+        fields.update(filter_fields(domain.filters))
     if domain.removal:
         fields.update(_removal_fields(domain.removal))
     return render_fields(_with_unknown(fields, current, _DOMAIN_FIELDS))
@@ -257,10 +264,6 @@ def _dkim_fields(dkim: Dkim) -> dict[str, str]:
         "dkim_until": dkim.until,
     }
     return {name: value for name, value in fields.items() if value}
-
-
-def domainips_value(domain: Domain) -> str | None:
-    return " ; ".join(domain.ip_addresses) if domain.ip_addresses else None
 
 
 def address_value(address: Address, current: str | None) -> str:
@@ -288,6 +291,7 @@ def _mailbox_fields(mailbox: Mailbox) -> dict[str, str]:
         "forward": ",".join(mailbox.forward_to),
         "keep": "no" if mailbox.forward_to and not mailbox.keep_copy else "",
         "senders": ",".join(mailbox.senders),
+        **mailbox_filter_fields(mailbox.filters),
     }
 
 

@@ -10,6 +10,14 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import ssl_entry
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import (
+    AS_THE_DOMAIN,
+    NO_FILTERS,
+    NO_LISTS,
+    Filters,
+    MailboxFilters,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import SCANNERS
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     KEY_LENGTHS,
     Address,
@@ -70,7 +78,16 @@ def _domain_entry(domain: Domain, host: Host) -> Entry:
         entry["dmarc"] = {"template": domain.dmarc}
     if domain.certificate in host.certificates:
         entry["ssl"] = ssl_entry(host.certificates[domain.certificate])
+    if domain.filters is not NO_FILTERS:
+        entry.update(_differing(domain.filters, NO_FILTERS))
+    if domain.lists is not NO_LISTS:
+        entry.update((name, list(items)) for name, items in domain.lists._asdict().items() if items)
     return entry
+
+
+def _differing(filters: Filters | MailboxFilters, usual: Filters | MailboxFilters) -> Entry:
+    """The options of filters that are not as usual."""
+    return {option: value for option, value, default in zip(usual._fields, filters, usual) if value != default}
 
 
 def _dkim_entry(dkim: Dkim, keys: Mapping[str, PublicKey]) -> Entry:
@@ -100,6 +117,8 @@ def _mailbox_entry(address: Mailbox | Forward, aliases: Iterable[str], hashes: M
     entry["quota"] = address.quota or "none"
     entry["forward_to"] = list(address.forward_to)
     entry["senders"] = list(address.senders)
+    if address.filters != AS_THE_DOMAIN:
+        entry["filters"] = _differing(address.filters, AS_THE_DOMAIN)
     if address.forward_to:
         entry["keep_copy"] = address.keep_copy
     if address.address in hashes:
@@ -132,6 +151,11 @@ def _domain_problems(domain: Domain, host: Host, facts: Facts) -> Iterable[str]:
         yield f"its owner {domain.owner} is no system user"
     if domain.certificate and domain.certificate not in host.certificates:
         yield f"its certificate {domain.certificate} is not in the table certificates, so the host's own is shown"
+    for option, scanner in SCANNERS.items():
+        if getattr(domain.filters, option) and facts.scanners is not None and option not in facts.scanners:
+            yield f"it asks for {scanner.program}, which is not installed on this host"
+        elif getattr(domain.filters, option) and option in facts.silent:
+            yield f"it asks for {scanner.program}, and {facts.silent[option]}"
     for address in domain.ip_addresses:
         if facts.ip_addresses is not None and address not in facts.ip_addresses:
             yield f"its sending address {address} is not on this host, so its mail cannot leave"

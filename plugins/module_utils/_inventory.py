@@ -24,6 +24,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout imp
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._run import Line, Prepared, Request, walk_to_plan
+from ansible_collections.fleetpost.mail.plugins.module_utils._scanner_client import silent_scanners
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._tls_client import fingerprints_shown
 
@@ -71,7 +72,8 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
         if (not question.names or name in question.names) and question.owner in (None, domain.owner)
     )
     drift = actions_of(layout, line.plan, host, line.desired.host)
-    problems = problems_of(host, line.facts, drift, line.warnings)
+    facts = line.facts._replace(silent=silent_scanners(line.facts.scanners or {})) if tree.is_host else line.facts
+    problems = problems_of(host, facts, drift, line.warnings)
     certificates = _certificates(layout, line, names, question.with_tls)
     for certificate in certificates:
         for name in certificate["domains"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import Lists
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ class Layout:
     @property
     def domainips(self) -> str:
         return f"{self.exim_dir}/domainips"
+
+    @property
+    def lists_dir(self) -> str:
+        return f"{self.exim_dir}/lists"
+
+    @property
+    def domain_lists(self) -> dict[str, str]:
+        """The tables that hold a list for each domain, by name."""
+        return {"domainips": self.domainips, **{name: f"{self.lists_dir}/{name}" for name in Lists._fields}}
 
     @property
     def addresses(self) -> str:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified, Certifier, kept_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN
+from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_mailbox_filters, check_thresholds
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FORWARD_ACTIONS,
     SIGNING_EXIM_FORMAT,
@@ -37,7 +39,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._prune import check_limit
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, WantedKey, files_of, lost_keys, merged_signing
-from ansible_collections.fleetpost.mail.plugins.module_utils._validate import check_declared_domain, check_targets
+from ansible_collections.fleetpost.mail.plugins.module_utils._validate import Found, check_declared_domain, check_exim, check_targets
 
 _LONG_KEY = 4096
 
@@ -175,6 +177,10 @@ class _Merger:
     def fail(self, message: str, where: str, remedy: str = "") -> None:
         self.errors.append(MailError(message, where, remedy))
 
+    def _take(self, found: Found) -> None:
+        self.errors.extend(found.errors)
+        self.warnings.extend(found.warnings)
+
     def take_domain(self, declared: DeclaredDomain) -> None:
         current = self.there.domains.get(declared.name)
         if self.declaration.existing_only and (current is None or current.removal):
@@ -186,9 +192,8 @@ class _Merger:
         merged = self._merged_domain(base, declared)
         self.domains[declared.name] = base if merged == base and current is not None else merged
         self.where[declared.name] = declared.where
-        found = check_declared_domain(current, merged, declared, self.facts)
-        self.errors.extend(found.errors)
-        self.warnings.extend(found.warnings)
+        self._take(check_declared_domain(current, merged, declared, self.facts))
+        self._take(check_domain_filters(declared, self.facts))
 
     def _miss(self, declared: DeclaredDomain) -> None:
         """A domain that a run speaks of and does not make; in check mode an earlier task may be about to make it."""
@@ -233,10 +238,14 @@ class _Merger:
             base.dkim if declared.dkim is None else self._merged_dkim(base, declared.dkim),
             base.dmarc if declared.dmarc is None else declared.dmarc,
             certificate=base.certificate if declared.ssl is None else self.certifier.take(base, declared.ssl),
+            filters=base.filters._replace(**declared.filters) if declared.filters else base.filters,
+            lists=base.lists._replace(**declared.lists) if declared.lists else base.lists,
         )
 
     def _merged_dkim(self, base: Domain, declared: DeclaredDkim) -> Dkim | None:
-        self._check_exim(declared)
+        # An Exim that does not know of DKIM would send unsigned what the table says is signed.
+        if declared.state == "present":
+            self._take(check_exim(self.facts, SIGNING_EXIM_FORMAT, "was written before DKIM and does not sign", declared.where))
         if self._key_files is None:
             self._key_files = {file: domain.name for domain in self.there.domains.values() for file in files_of(domain.dkim)}
         signing = merged_signing(base, declared, self.facts, self.made, self._key_files)
@@ -254,18 +263,6 @@ class _Merger:
             )
         return signing.dkim
 
-    def _check_exim(self, declared: DeclaredDkim) -> None:
-        """An Exim that does not know of DKIM would send unsigned what the table says is signed."""
-        found = self.facts.exim_format
-        if declared.state == "absent" or found is None or found >= SIGNING_EXIM_FORMAT:
-            return
-        message = "the Exim configuration of this host was written before DKIM and does not sign"
-        remedy = "Run the role fleetpost.mail.exim first"
-        if self.facts.strict:
-            self.fail(message, declared.where.rstrip("."), remedy)
-        else:
-            self.warnings.append(f"{message}. {remedy}")
-
     def take_mailbox(self, declared: DeclaredMailbox) -> None:
         address = declared.address
         if domain_of(address) not in self.domains:
@@ -275,6 +272,7 @@ class _Merger:
         current = self.there.addresses.get(address)
         password_hash = self._password_hash(declared, current)
         merged = self._merged_address(declared, current, password_hash)
+        self._take(check_mailbox_filters(declared, self.facts))
         self.where[address] = declared.where
         if merged is None:
             return
@@ -304,7 +302,8 @@ class _Merger:
                 "An address that only forwards takes forward_to with keep_copy: false",
             )
             return None
-        for option, value in (("quota", declared.quota), ("senders", declared.senders)):
+        differs = declared.filters is not None and declared.filters != AS_THE_DOMAIN
+        for option, value in (("quota", declared.quota), ("senders", declared.senders), ("filters", differs)):
             if value:
                 self.fail(f"{option} belongs to a mailbox, and {declared.address} only forwards", f"{declared.where}{option}")
         base_enabled = current.enabled if isinstance(current, Forward) and not current.removal else True
@@ -372,9 +371,9 @@ class _Merger:
     def result(self) -> Desired:
         certified = self.certifier.result(self.domains, self.declaration.acme_max_orders)
         host = Host(self.domains, self.addresses, self.hashes, self.keys, certified.certificates)
-        found = check_targets(self.there, host, self.where)
-        self.errors.extend((*self.certifier.errors, *found.errors))
-        self.warnings.extend((*self.certifier.warnings, *found.warnings))
+        self._take(Found(tuple(self.certifier.errors), tuple(self.certifier.warnings)))
+        self._take(check_targets(self.there, host, self.where))
+        self.errors.extend(check_thresholds(host, self.declaration))
         if self.errors:
             raise MailErrors(self.errors)
         self.warnings.extend(lost_keys(self.there, self.facts))
@@ -394,4 +393,5 @@ def _merged_mailbox(declared: DeclaredMailbox, current: Address | None) -> Mailb
         forward_to,
         keep_copy or not forward_to,
         base.senders if declared.senders is None else declared.senders,
+        filters=base.filters if declared.filters is None else declared.filters,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import (
     DEFAULT_ACME_MAX_ORDERS,
@@ -20,6 +20,14 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model 
     DeclaredSsl,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import (
+    AS_THE_DOMAIN,
+    NO_FILTERS,
+    NO_LISTS,
+    Filters,
+    Lists,
+    MailboxFilters,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table
 
@@ -30,10 +38,11 @@ FORWARD_ACTIONS = ("forward_to_address", "forward_to_domain")
 REMOVED_MAIL = ("keep", "archive", "delete")
 DEFAULT_ARCHIVE_DIR = "/var/backups/mail-domains"
 DEFAULT_PRUNE_LIMIT = "10%"
-# Of the role exim's configuration: 1 served the tables, 2 signs as well, 3 shows certificates by name.
-EXIM_FORMAT = 3
+# Of the role exim's configuration: 1 served the tables, 2 signs as well, 3 shows certificates by name, 4 filters.
+EXIM_FORMAT = 4
 SIGNING_EXIM_FORMAT = 2
 CERTIFYING_EXIM_FORMAT = 3
+FILTERING_EXIM_FORMAT = 4
 DEFAULT_SELECTOR = "dkim"
 DEFAULT_SERVICE_TYPE = "email"
 DEFAULT_KEY_LENGTH = 2048
@@ -109,6 +118,8 @@ class Domain(NamedTuple):
     dmarc: str = ""
     removal: Removal | None = None
     certificate: str = ""
+    filters: Filters = NO_FILTERS
+    lists: Lists = NO_LISTS
 
 
 class Mailbox(NamedTuple):
@@ -121,6 +132,7 @@ class Mailbox(NamedTuple):
     keep_copy: bool = True
     senders: tuple[str, ...] = ()
     removal: Removal | None = None
+    filters: MailboxFilters = AS_THE_DOMAIN
 
 
 class Alias(NamedTuple):
@@ -172,6 +184,7 @@ class DeclaredMailbox(NamedTuple):
     forward_to: tuple[str, ...] | None = None
     keep_copy: bool | None = None
     senders: tuple[str, ...] | None = None
+    filters: MailboxFilters | None = None
 
 
 class DeclaredDkim(NamedTuple):
@@ -196,7 +209,8 @@ class DeclaredDkim(NamedTuple):
 class DeclaredDomain(NamedTuple):
     """A domain entry as the user wrote it.
 
-    lists_mailboxes: whether a list of mailboxes was given, even an empty one. dmarc: the record, empty for none.
+    lists_mailboxes: whether a list of mailboxes was given, even an empty one. dmarc: the record, empty for none. filters, lists:
+    those fields of `Filters` and `Lists` that were said.
     """
 
     where: str
@@ -211,6 +225,8 @@ class DeclaredDomain(NamedTuple):
     dkim: DeclaredDkim | None = None
     dmarc: str | None = None
     ssl: DeclaredSsl | None = None
+    filters: Mapping[str, Any] = MappingProxyType({})
+    lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Declaration(NamedTuple):
@@ -246,13 +262,14 @@ class Account(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The six tables as they were read, and the directories and files among them that exist (path -> ownership).
+    """The tables as they were read, and the directories and files among them that exist (path -> ownership).
 
-    names: the text of Dovecot's part of the table certificates, None when there is none.
+    lists: those that hold a list for each domain, by name. names: the text of Dovecot's part of the table certificates, None when
+    there is none.
     """
 
     domains: Table
-    domainips: Table
+    lists: Mapping[str, Table]
     addresses: Table
     users: Table
     disabled_domains: Table
@@ -324,6 +341,8 @@ class Facts(NamedTuple):
     tables. strict: what cannot be known is an error (real runs) and not a warning (check mode). may_chown: whether
     owners can be set at all; where not, a tree is built with the owner it has. exim_uid: the user that reads the DKIM keys.
     exim_format: of the Exim configuration, None where it is not the role's.
+    scanners: the options of filters that need a further program which Exim knows of, with the place where it asks that, None where its
+    configuration is not the role's. silent: those of them that do not answer, and why, when they were asked.
     now: seconds since the epoch. keys: the DKIM keys that were looked at, by the name of their files. sights: what the DNS shows of
     rotations that were looked up, by domain. certifying: what is known of certificates.
     """
@@ -338,6 +357,8 @@ class Facts(NamedTuple):
     may_chown: bool = True
     exim_uid: int | None = None
     exim_format: int | None = None
+    scanners: Mapping[str, str] | None = None
+    silent: Mapping[str, str] = MappingProxyType({})
     now: float = 0.0
     keys: Mapping[str, FoundKey] = MappingProxyType({})
     sights: Mapping[str, Sight] = MappingProxyType({})

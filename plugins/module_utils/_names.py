@@ -24,6 +24,7 @@ _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
 _KEY_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_][a-z0-9_-]*)*\Z")
 _LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*(?<!\.)\Z")
 _EXTERNAL_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_'+=~*&-]+(?:\.[A-Za-z0-9_'+=~*&-]+)*\Z")
+_PREFIX_LENGTH = re.compile(r"[0-9]{1,3}\Z")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
 _QUOTA = re.compile(r"([1-9][0-9]{0,14}) ?([KMGT])(?:I?B)?\Z")
 _SCHEMED_HASH = re.compile(r"\{([A-Za-z0-9.-]+)\}([\"-9;-z|~][!-9;-z|~]*)\Z")
@@ -121,6 +122,43 @@ def sender_pattern(text: str) -> str:
     if text.startswith("*@"):
         return f"*@{domain_name(text[2:])}"
     return forward_address(text).lower()
+
+
+def listed_sender(text: str) -> str:
+    """An item of a list of senders: an address, ``*@DOMAIN`` for all of a domain, ``*@*.DOMAIN`` for all domains below one.
+
+    A domain alone stands for all of it, and one with a dot in front for those below it. Stricter than `sender_pattern`: in
+    Exim's lists a ``+`` in front begins the name of another list, and a ``*`` stands for any text.
+    """
+    if text.startswith("*@*."):
+        return f"*@*.{domain_name(text[4:])}"
+    if text.startswith("*@"):
+        return f"*@{domain_name(text[2:])}"
+    if text.startswith("."):
+        return f"*@*.{domain_name(text[1:])}"
+    if "@" not in text:
+        return f"*@{domain_name(text)}"
+    found = forward_address(text).lower()
+    if found.startswith("+") or "*" in found:
+        raise ValueError(f"{printable(text)} cannot stand in a list of senders: write an address, DOMAIN or .DOMAIN")
+    return found
+
+
+@lru_cache(maxsize=1024)
+def listed_host(text: str) -> str:
+    """An item of a list of hosts: the canonical text of an IPv4 or IPv6 address or network (RFC 4632, RFC 5952)."""
+    address, slash, length = text.partition("/")
+    try:
+        if "%" in text or (slash and not _PREFIX_LENGTH.match(length)):
+            raise ValueError
+        found = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{printable(text)} is not an IPv4 or IPv6 address or network") from None
+    if isinstance(found, ipaddress.IPv6Network) and found.network_address.ipv4_mapped:
+        raise ValueError(f"{printable(text)} is an IPv4 address written as IPv6: write it as IPv4")
+    if ipaddress.ip_address(address) != found.network_address:
+        raise ValueError(f"{printable(text)} is not a network: the one that holds {address} is {found}")
+    return str(found.network_address if found.prefixlen == found.max_prefixlen else found)
 
 
 @lru_cache(maxsize=1024)

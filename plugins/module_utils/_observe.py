@@ -18,6 +18,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _e
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import CERTIFICATES_HEADER, read_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._directories import unfinished_removals
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_lists import LIST_HEADERS, read_lists
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import EXIM_FORMAT, Account, Facts, Host, Mailbox, Tables, Trees
@@ -27,14 +28,19 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls impor
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_table
 
 _EXIM_FORMAT = re.compile(r"^MD_FORMAT\s*=\s*(\d+)", re.MULTILINE)
+# What the configuration says of a scanner that is installed, by the option that needs it.
+_SCANNERS = {
+    "spamassassin": re.compile(r"^MD_SPAMD\s*=[ \t]*(\S+(?: \d+)?)", re.MULTILINE),
+    "antivirus": re.compile(r"^MD_CLAMD\s*=[ \t]*(\S+(?: \d+)?)", re.MULTILINE),
+}
 _EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_OWNNAMES)\s*=\s*(.+)$", re.MULTILINE)
 _DOVECOT_24 = re.compile(r"^\s*dovecot_config_version\s*=\s*2\.[4-9]", re.MULTILINE)
 
 
 def read_tables(tree: Tree, layout: Layout) -> Tables:
-    """The six tables. Raises MailError with file and line number for what cannot be read."""
+    """The tables. Raises MailError with file and line number for what cannot be read."""
     files: dict[str, Ownership] = {}
-    for directory in (layout.exim_dir, layout.dovecot_dir):
+    for directory in (layout.exim_dir, layout.lists_dir, layout.dovecot_dir):
         found = tree.lstat(directory)
         if found is not None:
             files[directory] = ownership_of(found)
@@ -50,7 +56,7 @@ def read_tables(tree: Tree, layout: Layout) -> Tables:
 
     return Tables(
         domains=table("domains", layout.domains, _exim.DOMAINS_HEADER),
-        domainips=table("domainips", layout.domainips, _exim.DOMAINIPS_HEADER),
+        lists={name: table(name, path, LIST_HEADERS[name]) for name, path in layout.domain_lists.items()},
         addresses=table("addresses", layout.addresses, _exim.ADDRESSES_HEADER),
         users=table("users", layout.users, _dovecot.USERS_HEADER, ":"),
         disabled_domains=table("disabled_domains", layout.disabled_domains, _dovecot.DISABLED_DOMAINS_HEADER, ":"),
@@ -72,7 +78,7 @@ def _names_text(tree: Tree, layout: Layout, files: dict[str, Ownership]) -> str 
 def read_host(tables: Tables, layout: Layout) -> Host:
     """What the tables mean. Raises MailError for a value that this version does not know."""
     return Host(
-        _exim.read_domains(tables.domains, tables.domainips, layout.domains),
+        _exim.read_domains(tables.domains, layout.domains, read_lists(tables.lists, layout.domain_lists)),
         _exim.read_addresses(tables.addresses, layout.addresses),
         _dovecot.read_hashes(tables.users),
         certificates=read_certificates(tables.certificates, layout.certificates),
@@ -132,6 +138,11 @@ def _holds_mail(root: int, path: str, present: Host) -> bool:
         os.close(descriptor)
 
 
+def _scanners(configuration: str) -> dict[str, str]:
+    found = {option: line.search(configuration) for option, line in _SCANNERS.items()}
+    return {option: line.group(1) for option, line in found.items() if line}
+
+
 def _is_empty(name: str, parent: int) -> bool:
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
@@ -168,6 +179,7 @@ def gather_facts(tree: Tree, layout: Layout, owners: Iterable[str], strict: bool
         may_chown=tree.may_chown,
         exim_uid=exim_user.uid if exim_user else None,
         exim_format=exim_format,
+        scanners=_scanners(configuration) if exim_format else None,
         now=time.time(),
         keys=read_keys(tree, layout, key_files),
     )

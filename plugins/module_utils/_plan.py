@@ -10,7 +10,7 @@ the name among the finished ones then drops the lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -101,7 +101,7 @@ def plan(
     steps += [step for step in directories if not isinstance(step, MakeDirectory)]
     steps += sorted(keys, key=lambda step: isinstance(step, SetOwnership))
     steps += [table for table in tables if not _is_dovecots(layout, table.path)]
-    steps += _wrong_table_ownerships(layout, observed, facts, {table.path for table in tables})
+    steps += _wrong_table_ownerships(layout, observed, facts, [path for path, content in writes if content is None])
     if facts.certifying.reload_is_due or any(isinstance(step, WriteCertificate) for step in certificates):
         steps.append(ReloadDovecot())
     steps += key_removals(layout, observed.host, desired, facts, removing)
@@ -137,6 +137,9 @@ def _unprepared(layout: Layout, observed: Observed, tables: list[WriteTable], fa
             yield MailError(f"{directory} is not there", remedy=remedy)
         elif gid is None:
             yield MailError(f"there is no group {group} on this host, which must be able to read the tables", remedy=remedy)
+    lacks_lists = layout.exim_dir in observed.tables.files and layout.lists_dir not in observed.tables.files
+    if lacks_lists and any(table.path.startswith(f"{layout.lists_dir}/") for table in tables):
+        yield MailError(f"{layout.lists_dir} is not there", remedy="Run the role fleetpost.mail.exim first")
 
 
 def setup_warnings(layout: Layout, observed: Observed) -> list[str]:
@@ -148,13 +151,12 @@ def setup_warnings(layout: Layout, observed: Observed) -> list[str]:
     ]
 
 
-def _wrong_table_ownerships(layout: Layout, observed: Observed, facts: Facts, written: set[str]) -> Iterator[SetOwnership]:
-    tables = (layout.users, layout.disabled_domains, layout.domainips, layout.addresses, layout.certificates, layout.domains)
-    for path in tables:
+def _wrong_table_ownerships(layout: Layout, observed: Observed, facts: Facts, unwritten: Iterable[str]) -> Iterator[SetOwnership]:
+    for path in unwritten:
         there = observed.tables.files.get(path)
         wanted = _table_ownership(layout, path, facts)
         gid_is_known = (facts.dovecot_gid if _is_dovecots(layout, path) else facts.exim_gid) is not None
-        if there and gid_is_known and path not in written and there != facts.attainable(wanted, there):
+        if there and gid_is_known and there != facts.attainable(wanted, there):
             yield SetOwnership(path, wanted)
 
 

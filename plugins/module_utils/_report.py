@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name, record_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dovecot import masked_user_value
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import NO_FILTERS, NO_LISTS
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Address,
@@ -24,6 +25,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._report_certificates import certificate_actions, certificates_shown
+from ansible_collections.fleetpost.mail.plugins.module_utils._report_filters import changed_lists, filters_by_name, shown_filters
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     ChownTree,
@@ -92,6 +94,8 @@ def _described(domain: Domain, addresses: int) -> str:
         parts.append(f"DMARC {domain.dmarc}")
     if domain.certificate:
         parts.append(f"certificate {domain.certificate}")
+    if domain.filters != NO_FILTERS or domain.lists != NO_LISTS:
+        parts.extend(shown_filters(domain))
     if not domain.enabled:
         parts.append(f"disabled ({domain.disabled_action})")
     if addresses:
@@ -99,19 +103,28 @@ def _described(domain: Domain, addresses: int) -> str:
     return ", ".join(parts)
 
 
-_HIDDEN_FIELDS = ("name", "address", "removal", "old_mailbox")
+_HIDDEN_FIELDS = ("name", "address", "removal", "old_mailbox", "lists")
 
 
 def _differences(there: Domain | Address, wanted: Domain | Address) -> str:
-    before, after = there._asdict(), wanted._asdict()
+    before, after = _fields_of(there), _fields_of(wanted)
     parts = [
         f"{field}: {_shown(before.get(field))} -> {_shown(value)}"
         for field, value in after.items()
         if field not in _HIDDEN_FIELDS and before.get(field) != value
     ]
+    if isinstance(there, Domain) and isinstance(wanted, Domain) and there.lists != wanted.lists:
+        parts.extend(changed_lists(there.lists, wanted.lists))
     if there.removal and not wanted.removal:
         parts.insert(0, "comes back, its removal was not finished")
     return ", ".join(parts)
+
+
+def _fields_of(one: Domain | Address) -> dict[str, Any]:
+    """Field -> value, with each filter as a field of its own."""
+    fields = one._asdict()
+    fields.update(filters_by_name(fields.pop("filters", ())))
+    return fields
 
 
 def _shown(value: Any) -> str:

@@ -18,6 +18,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model 
     TSIG_ALGORITHMS,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import SPAM_ACTIONS, Lists
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ACTIONS,
     DISABLED_ACTIONS,
@@ -50,6 +51,18 @@ PASSWORD_SCHEME: Spec = {
     },
 }
 
+FILTERS: Spec = {
+    "greylisting": {"type": "bool"},
+    "spamassassin": {"type": "bool"},
+    "spam_action": {"type": "str", "choices": list(SPAM_ACTIONS)},
+    "spam_threshold": {"type": "float"},
+    "spam_reject_threshold": {"type": "float"},
+    "antivirus": {"type": "bool"},
+    "outgoing_limit": {"type": "int"},
+}
+
+LISTS: Spec = {name: {"type": "list", "elements": "str"} for name in Lists._fields}
+
 MAILBOX: Spec = {
     "password": {"type": "str", "no_log": True},
     "password_hash": {"type": "str", "no_log": True},
@@ -60,6 +73,7 @@ MAILBOX: Spec = {
     "forward_to": {"type": "list", "elements": "str"},
     "keep_copy": {"type": "bool"},
     "senders": {"type": "list", "elements": "str"},
+    "filters": {"type": "dict", "options": FILTERS},
 }
 
 MAILBOX_ENTRY: Spec = {"name": {"type": "str", "required": True}, **MAILBOX}
@@ -159,6 +173,8 @@ DOMAIN: Spec = {
     "dkim": {"type": "dict", "options": DKIM},
     "dmarc": {"type": "dict", "options": DMARC},
     "ssl": {"type": "dict", "options": SSL},
+    **FILTERS,
+    **LISTS,
 }
 
 # The entries of mailboxes are validated one by one, so that an error says which one it is in.

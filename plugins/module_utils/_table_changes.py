@@ -15,6 +15,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table 
     without_tombstone,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_lists import list_of, list_value
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Account,
@@ -88,7 +89,7 @@ def table_changes(layout: Layout, observed: Observed, desired: Host, facts: Fact
         for path, table, (after, interim), secret in (
             (layout.users, tables.users, differ.users(), True),
             (layout.disabled_domains, tables.disabled_domains, differ.disabled_domains(), False),
-            (layout.domainips, tables.domainips, differ.domainips(), False),
+            *((path, tables.lists[name], differ.lists(name), False) for name, path in layout.domain_lists.items()),
             (layout.addresses, tables.addresses, differ.addresses(), False),
             (layout.certificates, tables.certificates, differ.certificates(), False),
             (layout.domains, tables.domains, differ.domains(), False),
@@ -106,15 +107,19 @@ class _Differ:
         self.desired = desired
         self.facts = facts
         self.removing = removing
+        self.changed_domains = [
+            (name, self.present.domains.get(name), domain)
+            for name, domain in desired.domains.items()
+            if self.present.domains.get(name) is not domain
+        ]
         self.removed_domains = [name for name in self.present.domains if name not in desired.domains]
 
     def domains(self) -> tuple[Values, Values]:
         after: dict[str, str | None] = {}
         interim: dict[str, str | None] = {}
         values = self.tables.domains.values
-        for name, domain in self.desired.domains.items():
-            if self.present.domains.get(name) is not domain:
-                _note(after, values, name, _exim.domain_value(domain, values.get(name)))
+        for name, _there, domain in self.changed_domains:
+            _note(after, values, name, _exim.domain_value(domain, values.get(name)))
         for name in self.removed_domains:
             after[name] = None
             if not self.removing.is_over(name):
@@ -123,14 +128,14 @@ class _Differ:
                 interim[name] = values[name] if there.removal else _exim.domain_value(tombstone, values[name])
         return after, interim
 
-    def domainips(self) -> tuple[Values, Values]:
+    def lists(self, table: str) -> tuple[Values, Values]:
+        """One of the tables that hold a list for each domain."""
         after: dict[str, str | None] = {}
-        values = self.tables.domainips.values
-        for name, domain in self.desired.domains.items():
-            there = self.present.domains.get(name)
-            if there is domain or (there and there.ip_addresses == domain.ip_addresses):
-                continue
-            _note(after, values, name, _exim.domainips_value(domain))
+        values = self.tables.lists[table].values
+        for name, there, domain in self.changed_domains:
+            items = list_of(domain, table)
+            if there is None or list_of(there, table) != items:
+                _note(after, values, name, list_value(items))
         gone = [name for name in self.removed_domains if name in values]
         after.update(dict.fromkeys(gone))
         return after, self._kept_until_over(gone, values)

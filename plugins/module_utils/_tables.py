@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 
 FORMAT = 1
+MEND = "Mend the line; nothing was changed"
 
 _HEADER = re.compile(r"# fleetpost\.mail table (\S+) format (\d+)\s*\Z")
 _KEY = re.compile(r'(?:"((?:[^"\\\n]|\\.)+)"|([^\s:"#][^\s:"]*))\s*:(?:[ \t]+|\Z)(.*)\Z')

@@ -89,6 +89,23 @@ class Found(NamedTuple):
 _NOTHING = Found()
 
 
+def lacking(facts: Facts, message: str, where: str, remedy: str) -> Found:
+    """Something that the host lacks: an error, and in check mode, where a role may be about to bring it, a warning.
+
+    The warning says no place, so that it is shown once for all domains.
+    """
+    if facts.strict:
+        return Found((MailError(message, where.rstrip("."), remedy),))
+    return Found(warnings=(f"{message}. {remedy}",))
+
+
+def check_exim(facts: Facts, wanted: int, older: str, where: str) -> Found:
+    """Whether the host's Exim configuration is of the format `wanted` at least; `older` says what one is that is not."""
+    if facts.exim_format is None or facts.exim_format >= wanted:
+        return _NOTHING
+    return lacking(facts, f"the Exim configuration of this host {older}", where, "Run the role fleetpost.mail.exim first")
+
+
 def check_declared_domain(current: Domain | None, merged: Domain, declared: DeclaredDomain, facts: Facts) -> Found:
     """The name, the owner when it is new, and the sending addresses when they are declared."""
     errors: list[MailError] = []

@@ -360,6 +360,75 @@ options:
           - Make or order a new one now, whatever is there. Every run does it again.
         type: bool
         default: false
+  greylisting:
+    description:
+      - Whether a host that has not written to the recipient for a while is asked to try again; servers do, and what sends
+        spam often does not.
+      - Off for a new domain when this is omitted.
+    type: bool
+  spamassassin:
+    description:
+      - Whether incoming mail is judged by SpamAssassin, which the role P(fleetpost.mail.spamassassin#role) installs.
+        O(spam_action) says what becomes of spam.
+      - Off for a new domain when this is omitted.
+    type: bool
+  spam_action:
+    description:
+      - What becomes of mail that has O(spam_threshold) points.
+      - V(junk) delivers it to the folder Junk, V(tag) only marks it in its header, V(reject) answers 550 at the end of the
+        data, when all recipients of the message want that.
+      - V(junk) for a new domain when this is omitted.
+    type: str
+    choices: [junk, tag, reject]
+  spam_threshold:
+    description:
+      - From how many points of SpamAssassin on mail is spam, from 0.1 to 999 with at most one decimal.
+      - 5.0 for a new domain when this is omitted.
+    type: float
+  spam_reject_threshold:
+    description:
+      - From how many points on mail is rejected whatever O(spam_action) says. V(0) is never. Otherwise it may not be below
+        O(spam_threshold).
+      - V(0) for a new domain when this is omitted.
+    type: float
+  antivirus:
+    description:
+      - Whether incoming mail is scanned by ClamAV, which the role P(fleetpost.mail.clamav#role) installs. A
+        virus is refused when all recipients want that, and else dropped for those who do.
+      - Off for a new domain when this is omitted.
+    type: bool
+  outgoing_limit:
+    description:
+      - How many messages an hour the domain's mailboxes may send together; each recipient
+        counts. V(0) is no limit, V(1000000) the highest one.
+      - No limit for a new domain when this is omitted.
+    type: int
+  allow_senders:
+    description:
+      - Senders whose mail is neither greylisted nor judged by SpamAssassin, while viruses are looked for
+        all the same. A sender is an address (V(alice@example.net)), a domain (V(example.net)),
+        or a domain with a dot in front (V(.example.net)) for all domains below it, without itself.
+      - The list is the whole list, and an empty one empties it. A sender's address is easily forged; a host's is not, see
+        O(allow_hosts).
+    type: list
+    elements: str
+  block_senders:
+    description:
+      - Senders whose mail is refused, written as in O(allow_senders).
+    type: list
+    elements: str
+  allow_hosts:
+    description:
+      - Hosts whose mail is neither greylisted nor judged by SpamAssassin, as an
+        IPv4 or IPv6 address (V(192.0.2.1)) or a network (V(192.0.2.0/24),
+        V(2001:db8::/32)). The list is the whole list, and an empty one empties it.
+    type: list
+    elements: str
+  block_hosts:
+    description:
+      - Hosts whose mail is refused, written as in O(allow_hosts).
+    type: list
+    elements: str
   dmarc_template:
     description:
       - What an empty C(dmarc) means, the host's default.
@@ -402,6 +471,18 @@ EXAMPLES = r"""
     dmarc:
       policy: none
       rua: ["postmaster@{domain}"]
+
+- name: Spam goes to Junk, what is certain is refused, and nobody sends more than 500 messages an hour
+  fleetpost.mail.mail_domain:
+    name: example.com
+    greylisting: true
+    spamassassin: true
+    spam_threshold: 6.5
+    spam_reject_threshold: 15
+    antivirus: true
+    outgoing_limit: 500
+    allow_hosts: [192.0.2.25, "2001:db8:1::/48"]
+    block_senders: [newsletter@example.net, .example.org]
 
 - name: Nobody logs in, senders are told to try again later
   fleetpost.mail.mail_domain:

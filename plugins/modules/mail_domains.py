@@ -370,6 +370,75 @@ options:
               - Make or order a new one now, whatever is there. Every run does it again.
             type: bool
             default: false
+      greylisting:
+        description:
+          - Whether a host that has not written to the recipient for a while is asked to try again; servers do, and what sends
+            spam often does not.
+          - Off for a new domain when this is omitted.
+        type: bool
+      spamassassin:
+        description:
+          - Whether incoming mail is judged by SpamAssassin, which the role P(fleetpost.mail.spamassassin#role) installs.
+            O(domains[].spam_action) says what becomes of spam.
+          - Off for a new domain when this is omitted.
+        type: bool
+      spam_action:
+        description:
+          - What becomes of mail that has O(domains[].spam_threshold) points.
+          - V(junk) delivers it to the folder Junk, V(tag) only marks it in its header, V(reject) answers 550 at the end of
+            the data, when all recipients of the message want that.
+          - V(junk) for a new domain when this is omitted.
+        type: str
+        choices: [junk, tag, reject]
+      spam_threshold:
+        description:
+          - From how many points of SpamAssassin on mail is spam, from 0.1 to 999 with at most one decimal.
+          - 5.0 for a new domain when this is omitted.
+        type: float
+      spam_reject_threshold:
+        description:
+          - From how many points on mail is rejected whatever O(domains[].spam_action) says. V(0) is never. Otherwise it may
+            not be below O(domains[].spam_threshold).
+          - V(0) for a new domain when this is omitted.
+        type: float
+      antivirus:
+        description:
+          - Whether incoming mail is scanned by ClamAV, which the role P(fleetpost.mail.clamav#role) installs. A
+            virus is refused when all recipients want that, and else dropped for those who do.
+          - Off for a new domain when this is omitted.
+        type: bool
+      outgoing_limit:
+        description:
+          - How many messages an hour the domain's mailboxes may send together; each recipient
+            counts. V(0) is no limit, V(1000000) the highest one.
+          - No limit for a new domain when this is omitted.
+        type: int
+      allow_senders:
+        description:
+          - Senders whose mail is neither greylisted nor judged by SpamAssassin, while viruses are looked for
+            all the same. A sender is an address (V(alice@example.net)), a domain
+            (V(example.net)), or a domain with a dot in front (V(.example.net)) for all domains below it, without itself.
+          - The list is the whole list, and an empty one empties it. A sender's address is easily forged; a host's is not, see
+            O(domains[].allow_hosts).
+        type: list
+        elements: str
+      block_senders:
+        description:
+          - Senders whose mail is refused, written as in O(domains[].allow_senders).
+        type: list
+        elements: str
+      allow_hosts:
+        description:
+          - Hosts whose mail is neither greylisted nor judged by SpamAssassin, as an
+            IPv4 or IPv6 address (V(192.0.2.1)) or a network (V(192.0.2.0/24),
+            V(2001:db8::/32)). The list is the whole list, and an empty one empties it.
+        type: list
+        elements: str
+      block_hosts:
+        description:
+          - Hosts whose mail is refused, written as in O(domains[].allow_hosts).
+        type: list
+        elements: str
       mailboxes:
         description:
           - The mailboxes and forwards of the domain. With O(prune=true) a given list is the whole list.
@@ -432,6 +501,44 @@ options:
               - Further addresses that the user may send as, besides those of its own domain, or V(*@DOMAIN) for all of a domain.
             type: list
             elements: str
+          filters:
+            description:
+              - What differs from the filters of its domain, in the options of O(domains). What is not in it is as the domain
+                has it.
+              - When it is omitted it stays as it is; what is given is all of it, and an empty dictionary makes everything as
+                in the domain.
+            type: dict
+            suboptions:
+              greylisting:
+                description:
+                  - Whether hosts that are not known are asked to try again.
+                type: bool
+              spamassassin:
+                description:
+                  - Whether its mail is judged by SpamAssassin.
+                type: bool
+              spam_action:
+                description:
+                  - What becomes of its spam.
+                type: str
+                choices: [junk, tag, reject]
+              spam_threshold:
+                description:
+                  - From how many points on its mail is spam.
+                type: float
+              spam_reject_threshold:
+                description:
+                  - From how many points on its mail is rejected; V(0) is never.
+                type: float
+              antivirus:
+                description:
+                  - Whether its mail is scanned by ClamAV.
+                type: bool
+              outgoing_limit:
+                description:
+                  - How many messages an hour this mailbox alone may send, besides the limit of its domain; V(0) is no limit
+                    of its own.
+                type: int
   src:
     description:
       - A JSON or YAML file on the controller, vaulted or not, that holds the list, or a dictionary with the key C(domains).
@@ -477,9 +584,14 @@ EXAMPLES = r"""
             password_hash: "{{ vault_info_hash }}"
             quota: 1G
             aliases: [sales]
+            filters:
+              spam_action: tag
         dkim:
           key_type: both
         dmarc: {}
+        greylisting: true
+        spamassassin: true
+        block_hosts: [198.51.100.0/24]
       - name: example.net
         default_action: forward_to_domain
         forward_to: example.com

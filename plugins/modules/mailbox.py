@@ -78,6 +78,44 @@ options:
       - Further addresses that the user may send as, besides those of its own domain, or V(*@DOMAIN) for all of a domain.
     type: list
     elements: str
+  filters:
+    description:
+      - What differs from the filters of its domain, in the options of M(fleetpost.mail.mail_domain). What is not in it is as
+        the domain has it.
+      - When it is omitted it stays as it is; what is given is all of it, and an empty dictionary makes everything as in the
+        domain.
+    type: dict
+    suboptions:
+      greylisting:
+        description:
+          - Whether hosts that are not known are asked to try again.
+        type: bool
+      spamassassin:
+        description:
+          - Whether its mail is judged by SpamAssassin.
+        type: bool
+      spam_action:
+        description:
+          - What becomes of its spam.
+        type: str
+        choices: [junk, tag, reject]
+      spam_threshold:
+        description:
+          - From how many points on its mail is spam.
+        type: float
+      spam_reject_threshold:
+        description:
+          - From how many points on its mail is rejected; V(0) is never.
+        type: float
+      antivirus:
+        description:
+          - Whether its mail is scanned by ClamAV.
+        type: bool
+      outgoing_limit:
+        description:
+          - How many messages an hour this mailbox alone may send, besides the limit of its domain; V(0) is no limit of its
+            own.
+        type: int
   state:
     description:
       - V(absent) removes the address and its aliases. O(removed_mail) says what happens to its mail.
@@ -107,6 +145,14 @@ EXAMPLES = r"""
   fleetpost.mail.mailbox:
     address: carol@example.com
     senders: [carol@example.org]
+
+- name: Mail to support is never rejected as spam and not delayed, whatever its domain says
+  fleetpost.mail.mailbox:
+    address: support@example.com
+    filters:
+      greylisting: false
+      spam_action: junk
+      spam_reject_threshold: 0
 
 - name: The mailbox of sales becomes an alias of info in one step, its mail is archived
   fleetpost.mail.mailbox:

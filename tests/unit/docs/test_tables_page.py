@@ -20,6 +20,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table 
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import zone_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_filters import FILTER_FIELDS
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_lists import LIST_HEADERS, read_lists
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import Filters, MailboxFilters
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DKIM_STAGES,
@@ -38,7 +41,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Tabl
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "tables.md").read_text(encoding="utf-8")
 HEADERS = {
     "domains": _exim.DOMAINS_HEADER,
-    "domainips": _exim.DOMAINIPS_HEADER,
+    **LIST_HEADERS,
     "addresses": _exim.ADDRESSES_HEADER,
     "users": _dovecot.USERS_HEADER,
     "disabled_domains": _dovecot.DISABLED_DOMAINS_HEADER,
@@ -65,9 +68,10 @@ def _read(table: str, text: str) -> Table:
 
 def _understand(table: Table) -> None:
     """Reads what the entries mean."""
-    empty = _read("domainips", "")
     if table.name == "domains":
-        _exim.read_domains(table, empty, "/etc/domains")
+        _exim.read_domains(table, "/etc/domains")
+    elif table.name in LIST_HEADERS:
+        read_lists({**{name: _read(name, "") for name in LIST_HEADERS}, table.name: table}, {table.name: f"/etc/{table.name}"})
     elif table.name == "addresses":
         _exim.read_addresses(table, "/etc/addresses")
     elif table.name == "certificates":
@@ -78,9 +82,14 @@ def _understand(table: Table) -> None:
 
 def _fields_after(heading: str) -> dict[str, str]:
     """Field -> default of the first table of fields below a heading or sentence of the page."""
+    return {field: row[2].strip("`") for field, row in _rows(heading).items()}
+
+
+def _rows(heading: str) -> dict[str, list[str]]:
+    """Field -> its row in that table."""
     rows = PAGE[PAGE.index(f"\n{heading}\n") :].split("| field |")[1].split("\n\n")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    return {cell[0].strip("` "): cell[2].strip("`") for cell in cells}
+    return {cell[0].strip("` "): cell for cell in cells}
 
 
 @pytest.mark.parametrize("example", _examples(), ids=lambda example: f"{example.table}: {example.text[:50]}")
@@ -112,7 +121,7 @@ def test_a_value_in_an_example_is_how_the_modules_write_it(value: tuple[str, str
         written = dict(certificate_values(found, {}))
         assert written[key] == text if key in read_certificates(table, "") else parse_fields(text).keys() == {"cert"}
     elif value[0] == "domains":
-        domain = _exim.read_domains(table, _read("domainips", ""), "")[key]
+        domain = _exim.read_domains(table, "")[key]
         assert _exim.domain_value(domain, text) == text
     else:
         address = _exim.read_addresses(table, "")[key]
@@ -162,9 +171,12 @@ def test_a_file_without_the_first_line_is_read() -> None:
 
 
 FULL_DKIM = Dkim((DkimKey("s2", "a.test.s2"),), "retiring", (DkimKey("dkim", "a.test"),), "20261123T040000Z")
-FULL_DOMAIN = Domain("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test")
+FULL_FILTERS = Filters(True, True, "tag", 7.5, 15.0, True, 200)
+FULL_DOMAIN = Domain(
+    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS)
+)
 FULL_ADDRESSES = {
-    "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL),
+    "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL, MailboxFilters(*FULL_FILTERS)),
     "alias": Alias("x@a.test", "y@a.test", None, REMOVAL),
     "forward": Forward("x@a.test", ("y@b.test",), False, REMOVAL),
 }
@@ -210,12 +222,12 @@ def test_the_fields_of_a_tombstone_are_on_the_page() -> None:
 
 
 def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
-    domain = _exim.read_domains(_read("domains", "a.test: colour=blue\n"), _read("domainips", ""), "")["a.test"]
+    domain = _exim.read_domains(_read("domains", "a.test: colour=blue\n"), "")["a.test"]
     assert _exim.domain_value(domain, "colour=blue").endswith(" colour=blue")
     assert _exim.address_value(Mailbox("x@a.test"), "mailbox colour=blue") == "mailbox colour=blue"
 
 
-@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action"])
+@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", *FILTER_FIELDS])
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_domain_means(field: str) -> None:
     default = _fields_after("Fields of `domains`:")[field]
     assert _domain("") == _domain(f"{field}={default}")
@@ -243,6 +255,13 @@ def test_a_default_on_the_page_is_what_an_absent_field_of_a_mailbox_means(field:
     assert _mailbox("forward=y@b.test") == _mailbox(f"forward=y@b.test {field}={default}")
 
 
+@pytest.mark.parametrize("field", FILTER_FIELDS)
+def test_a_filter_on_the_page_says_the_same_of_a_mailbox(field: str) -> None:
+    of_domain, of_mailbox = _rows("Fields of `domains`:"), _rows("### mailbox")
+    assert of_domain[field][1] == of_mailbox[field][1]
+    assert of_mailbox[field][2] == ("none" if field == "limit" else "as the domain")
+
+
 @pytest.mark.parametrize("field", ["was", "removed", "archive"])
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_tombstone_means(field: str) -> None:
     default = _fields_after("Fields of a tombstone, besides `enabled=removing`:")[field]
@@ -251,7 +270,7 @@ def test_a_default_on_the_page_is_what_an_absent_field_of_a_tombstone_means(fiel
 
 
 def _domain(fields: str) -> Domain:
-    return _exim.read_domains(_read("domains", f"a.test: {fields}\n"), _read("domainips", ""), "")["a.test"]
+    return _exim.read_domains(_read("domains", f"a.test: {fields}\n"), "")["a.test"]
 
 
 def _mailbox(fields: str) -> object:

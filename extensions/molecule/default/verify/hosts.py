@@ -19,6 +19,7 @@ MAINLOG = "/var/log/exim4/mainlog"
 TABLES = (
     "/etc/exim4/domains",
     "/etc/exim4/domainips",
+    *(f"/etc/exim4/lists/{action}_{what}" for action in ("allow", "block") for what in ("hosts", "senders")),
     "/etc/exim4/addresses",
     "/etc/dovecot/users",
     "/etc/dovecot/disabled_domains",

@@ -27,7 +27,14 @@ HASH = "{BLF-CRYPT}$2y$05$" + "a" * 53
 OTHER_HASH = "{BLF-CRYPT}$2y$05$" + "b" * 53
 USERS = {"root": 0, "www-data": 33, "daemon9": 99, "sshd": 110, "vmail": 900, "alice": 1001, "bob": 1002, "nobody": 65534}
 DOVECOT = {"2.3": "protocols = imap\n", "2.4": "dovecot_config_version = 2.4.0\n"}
-EXIM = "# an Exim configuration\nMD_FORMAT = 3\nMD_CERTIFICATE = /etc/exim4/ssl/mx1.fleet.test.pem\nprimary_hostname = mx1.fleet.test\n"
+EXIM = """\
+# an Exim configuration
+MD_FORMAT = 4
+MD_CERTIFICATE = /etc/exim4/ssl/mx1.fleet.test.pem
+MD_SPAMD = 127.0.0.1 783
+MD_CLAMD = /run/clamav/clamd.ctl
+primary_hostname = mx1.fleet.test
+"""
 EXIM_UID = 119
 EXIM_GID = 120
 DOVECOT_GID = 121
@@ -48,7 +55,7 @@ class FakeHost:
     def __init__(self, root: Path, layout: str = "debian", dovecot: str = "2.4") -> None:
         self.root = root
         self.layout = LAYOUTS[layout]
-        for directory in (self.layout.exim_dir, self.layout.dovecot_dir, "/var/log", "/var/backups", "/run"):
+        for directory in (self.layout.lists_dir, self.layout.dovecot_dir, "/var/log", "/var/backups", "/run"):
             self.path(directory).mkdir(parents=True, exist_ok=True)
         self.write(self.layout.dovecot_conf, DOVECOT[dovecot])
         self.write(self.layout.exim_conf, EXIM)
@@ -68,9 +75,12 @@ class FakeHost:
     def text(self, path: str) -> str:
         return self.path(path).read_text()
 
+    def table_path(self, name: str) -> str:
+        return self.layout.domain_lists.get(name) or getattr(self.layout, name)
+
     def table(self, name: str) -> list[str]:
-        """The lines of one of the six tables, without its comments."""
-        return [line for line in self.text(getattr(self.layout, name)).splitlines() if line and not line.startswith("#")]
+        """The lines of one of the tables, without its comments."""
+        return [line for line in self.text(self.table_path(name)).splitlines() if line and not line.startswith("#")]
 
     def request(self, check: bool = False, lock_timeout: float = 20.0) -> Request:
         return Request(str(self.root), self.layout.name, lock_timeout, check)

@@ -173,7 +173,9 @@ def test_words_of_the_authority_that_certbot_loses_are_found_in_its_log(host, ce
 def test_a_lost_nonce_is_tried_again_whatever_certbot_says_of_it(host, certbot, monkeypatch):
     monkeypatch.setattr(_acme.time, "sleep", lambda _seconds: certbot.refuses.clear())
     certbot.refuses[NAME] = LOST
-    host.write(host.layout.certbot_log, "acme.messages.Error: urn:ietf:params:acme:error:badNonce :: JWS has an invalid anti-replay nonce\n")
+    host.write(
+        host.layout.certbot_log, "acme.messages.Error: urn:ietf:params:acme:error:badNonce :: JWS has an invalid anti-replay nonce\n"
+    )
     ordered(host, certbot, PLAIN)
     assert len(certbot.orders) == 2
 

@@ -213,6 +213,5 @@ def test_an_error_names_the_option_that_is_wrong(entry, default, where):
 @pytest.mark.parametrize("record", ["v=DMARC1; p=none", record_of_options(ALL, "example.com"), "v=DMARC1;p=none"])
 def test_a_record_stands_in_the_domains_table_as_it_is(record):
     line = f"example.com: {_exim.domain_value(Domain('example.com', dmarc=record), None)}\n"
-    empty = parse_table("domainips", "/d", b"", "", ": ")
-    found = _exim.read_domains(parse_table("domains", "/d", line.encode(), "", ": "), empty, "/d")
+    found = _exim.read_domains(parse_table("domains", "/d", line.encode(), "", ": "), "/d")
     assert found["example.com"].dmarc == record

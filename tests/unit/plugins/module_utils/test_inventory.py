@@ -51,6 +51,21 @@ def test_a_domain_is_told_in_the_shape_it_is_declared_in(peopled):
     ]
 
 
+def test_filters_and_lists_are_told_where_they_are_not_as_usual(host):
+    box = {"name": "info", "password_hash": HASH, "filters": {"greylisting": False, "spam_reject_threshold": 0}}
+    lists = {"allow_senders": ["*@*.agency.test"], "block_hosts": []}
+    host.domains({"name": "example.com", "spam_threshold": 7, "greylisting": True, "antivirus": False, **lists, "mailboxes": [box]})
+    (entry,) = host.info().domains
+    usual = ("owner", "enabled", "disabled_action", "default_action", "ip_addresses", "mailboxes")
+    assert {option: value for option, value in entry.items() if option not in usual} == {
+        "name": "example.com",
+        "greylisting": True,
+        "spam_threshold": 7.0,
+        "allow_senders": ["*@*.agency.test"],
+    }
+    assert entry["mailboxes"][0]["filters"] == {"greylisting": False, "spam_reject_threshold": 0.0}
+
+
 def test_a_status_counts_and_is_healthy(peopled):
     message = peopled.deliver("info@example.com", content="12345")
     (status,) = peopled.info("example.com").status

@@ -31,6 +31,7 @@ GROUND = {
     "_dovecot_service",
     "_workers",
     "_tls_client",
+    "_scanner_client",
 }
 # Above it: those that call the ground.
 CALLERS = {

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -59,6 +60,12 @@ GRAMMARS = {
     "forward_address domain": (_names.forward_address, "info@{}.test"),
     "sender_pattern": (_names.sender_pattern, "{}@example.test"),
     "sender_pattern of a domain": (_names.sender_pattern, "*@{}.test"),
+    "listed_sender": (_names.listed_sender, "{}@example.test"),
+    "listed_sender of a domain alone": (_names.listed_sender, "{}.test"),
+    "listed_sender of a whole domain": (_names.listed_sender, "*@{}.test"),
+    "listed_sender below a domain": (_names.listed_sender, ".{}.test"),
+    "listed_host": (_names.listed_host, "{}"),
+    "listed_host network": (_names.listed_host, "192.0.2.0/{}"),
     "ip_address": (_names.ip_address, "{}"),
     "quota": (_names.quota, "1{}M"),
     "owner_name": (_names.owner_name, "{}"),
@@ -95,6 +102,11 @@ VALID = {
     "address": (_names.address, "info@example.com"),
     "forward_address": (_names.forward_address, "info@example.com"),
     "sender_pattern": (_names.sender_pattern, "*@example.com"),
+    "listed_sender": (_names.listed_sender, "info@example.com"),
+    "listed_sender of a domain": (_names.listed_sender, "example.com"),
+    "listed_sender below a domain": (_names.listed_sender, ".example.com"),
+    "listed_host": (_names.listed_host, "192.0.2.1"),
+    "listed_host network": (_names.listed_host, "2001:db8::/32"),
     "ip_address": (_names.ip_address, "192.0.2.1"),
     "owner_name": (_names.owner_name, "alice"),
     "password_hash": (_names.password_hash, "{BLF-CRYPT}$2y$05$abc"),
@@ -254,6 +266,87 @@ def test_whatever_is_stored_as_an_address_is_one_plain_word(text, name):
     assert stored.isprintable()
     assert not set(stored) & set(' :;,"\\/|${}()<>[]`!#%')
     assert not stored.startswith((".", "-") if name != "forward_address local part" else ".")
+
+
+# What Exim's lists take for something else than an address, a domain or a network.
+OF_EXIMS_LISTS = [
+    *("!x@b.test", "! b.test", "+relay_hosts", "+x@b.test", "+caseful", "^x@b.test", r"^.*@b\.test$", "*", "*@", "@", "@@lsearch;/x"),
+    *("lsearch;/etc/passwd", "net-lsearch;/x", "partial-lsearch;/x", "@[]", "@mx_any", ":", "", ";", "x@b.test ; y@b.test", "x@*"),
+    *("*x@b.test", "x*@b.test", "*.b.test", "*@*", "*@*.", "*@.b.test", "*@*.*.b.test", "x@.b.test", ".test", "test", "..b.test"),
+    *(r"\N^x\N", "$sender_host", "${lookup{x}}", "/etc/x", "192.0.2.1@b.test@", "b.test:c.test", "<;b.test", "b.test#"),
+]
+
+
+@pytest.mark.parametrize("text", OF_EXIMS_LISTS)
+def test_nothing_that_exims_lists_take_for_something_else_stands_in_a_list_of_senders(text):
+    with pytest.raises(ValueError, match=r"\w"):
+        _names.listed_sender(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(text for text in OF_EXIMS_LISTS if text != "b.test#"),
+        *("b.test", "localhost", "0/0", "192.0.2", "192.0.2.256", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/", "192.0.2.0/24/24"),
+        *("192.0.2.0/255.255.255.0", "192.0.2.0/0.0.0.255", "192.0.2.0/ 24", "2001:db8::/129", "fe80::1%eth0", "[2001:db8::1]", "1"),
+        *("::ffff:192.0.2.1", "::ffff:c000:200/120", "192.0.2.1.", "0xc0.0.2.1", "!192.0.2.1", "192.0.2.1 ; 192.0.2.2", "/24"),
+    ],
+)
+def test_only_addresses_and_networks_stand_in_a_list_of_hosts(text):
+    with pytest.raises(ValueError, match=r"\w"):
+        _names.listed_host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("Alice@Example.NET", "alice@example.net"),
+        ("o'hara+list=x@b.test", "o'hara+list=x@b.test"),
+        ("Example.NET", "*@example.net"),
+        ("*@Exämple.test", "*@xn--exmple-cua.test"),
+        (".Example.NET", "*@*.example.net"),
+        ("*@*.example.net", "*@*.example.net"),
+    ],
+)
+def test_senders_in_a_list_have_one_stored_form(text, stored):
+    assert _names.listed_sender(text) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("192.0.2.0/24", "192.0.2.0/24"),
+        ("192.0.2.7/32", "192.0.2.7"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("2001:0DB8:0:0::/32", "2001:db8::/32"),
+        ("2001:db8::1/128", "2001:db8::1"),
+        ("::1", "::1"),
+    ],
+)
+def test_hosts_in_a_list_have_one_stored_form(text, stored):
+    assert _names.listed_host(text) == stored
+
+
+def test_a_network_with_more_bits_is_told_which_network_it_would_be():
+    with pytest.raises(ValueError, match=r"the one that holds 192\.0\.2\.77 is 192\.0\.2\.64/26"):
+        _names.listed_host("192.0.2.77/26")
+    with pytest.raises(ValueError, match=r"is 2001:db8::/32"):
+        _names.listed_host("2001:db8::1/32")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60), st.sampled_from(["{}", "{}@b.test", "*@{}", ".{}.test", "x@{}.test", "{}/24", "2001:{}"]))
+def test_whatever_is_stored_in_a_list_is_an_address_a_domain_or_a_network(text, template):
+    for grammar, form in (
+        (_names.listed_sender, r"(\*@(\*\.)?|[a-z0-9_'=~&-][a-z0-9_'+=~&.-]*@)[a-z0-9-]+(\.[a-z0-9-]+)+"),
+        (_names.listed_host, r"[0-9.]+(/[0-9]+)?|[0-9a-f]*:[0-9a-f:]*(/[0-9]+)?"),
+    ):
+        try:
+            stored = grammar(template.format(text))
+        except ValueError:
+            continue
+        assert re.fullmatch(form, stored)
+        assert grammar(stored) == stored
 
 
 @pytest.mark.parametrize("text", ["info", "first.last", "a-b_c", "_dmarc", "7"])

@@ -10,6 +10,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _e
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import CertificateFacts
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import certificate_values
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._exim_lists import list_of, list_value
+from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import Lists
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import DEBIAN
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Account,
@@ -41,11 +43,12 @@ from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_hos
 
 FACTS = Facts({"alice": Account(1001, 1001), "bob": Account(1002, 1002), "vmail": Account(900, 900)}, None, frozenset(), "2.4", 120, 121)
 REMOVING = Removing("keep", "/var/backups/mail-domains", "20261123T040000Z")
-DIRECTORIES = {DEBIAN.exim_dir: Ownership(0, 0, 0o755), DEBIAN.dovecot_dir: Ownership(0, 0, 0o755)}
+DIRECTORIES = {path: Ownership(0, 0, 0o755) for path in (DEBIAN.exim_dir, DEBIAN.lists_dir, DEBIAN.dovecot_dir)}
+LISTS = Lists(block_hosts=("198.51.100.0/24", "2001:db8::/32"))
 EMPTY = Host({}, {}, {})
 
 HOST = Host(
-    {"a.test": Domain("a.test", "alice", ip_addresses=("192.0.2.1",)), "b.test": Domain("b.test")},
+    {"a.test": Domain("a.test", "alice", ip_addresses=("192.0.2.1",), lists=LISTS), "b.test": Domain("b.test")},
     {
         "info@a.test": Mailbox("info@a.test", quota="1G"),
         "sales@a.test": Alias("sales@a.test", "info@a.test"),
@@ -65,7 +68,10 @@ def observed_of(host, found=None, files=None):
         if isinstance(one, Mailbox)
     }
     domains = {name: _exim.domain_value(one, None) for name, one in host.domains.items()}
-    ips = {name: " ; ".join(one.ip_addresses) for name, one in host.domains.items() if one.ip_addresses}
+    lists = {
+        table: {name: list_value(items) for name, one in host.domains.items() if (items := list_of(one, table))}
+        for table in DEBIAN.domain_lists
+    }
     addresses = {name: _exim.address_value(one, None) for name, one in host.addresses.items()}
     certificates = dict(line for one in host.certificates.values() for line in certificate_values(one, {}))
     disabled = {name: "" for name, one in host.domains.items() if not one.enabled}
@@ -76,7 +82,7 @@ def observed_of(host, found=None, files=None):
 
     tables = Tables(
         table("domains", DEBIAN.domains, domains),
-        table("domainips", DEBIAN.domainips, ips),
+        {name: table(name, path, lists[name]) for name, path in DEBIAN.domain_lists.items()},
         table("addresses", DEBIAN.addresses, addresses),
         table("users", DEBIAN.users, users, ":"),
         table("disabled_domains", DEBIAN.disabled_domains, disabled, ":"),
@@ -132,6 +138,7 @@ def test_additions_begin_with_dovecot_and_end_with_the_domains_line():
         ("MakeDirectory", "info"),
         ("WriteTable", "users"),
         ("WriteTable", "domainips"),
+        ("WriteTable", "block_hosts"),
         ("WriteTable", "addresses"),
         ("WriteTable", "domains"),
     ]
@@ -143,6 +150,7 @@ def test_a_removal_begins_with_the_tombstone_and_drops_no_line():
     assert line in written(made, "domains")
     assert written(made, "addresses") is None
     assert written(made, "domainips") is None
+    assert written(made, "block_hosts") is None
     assert written(made, "users") == [
         line.replace("{", "!{", 1) for line in [f"info@a.test:{HASH}:1001:1001::/var/vmail/a.test/info::userdb_quota_storage_size=1G"]
     ]
@@ -153,7 +161,7 @@ def test_a_removal_begins_with_the_tombstone_and_drops_no_line():
 def test_a_finished_removal_drops_all_lines_the_domains_line_last():
     made = planned(HOST, without(HOST, "a.test"), removing=REMOVING._replace(finished=frozenset({"a.test"})))
     assert shape(made)[-1] == ("WriteTable", "domains")
-    assert all("a.test" not in "".join(written(made, name)) for name in ("users", "domainips", "addresses", "domains"))
+    assert all("a.test" not in "".join(written(made, name)) for name in ("users", "domainips", "block_hosts", "addresses", "domains"))
     assert made.removals == ()
 
 
@@ -215,6 +223,33 @@ def test_rights_of_a_mailbox_are_mended_without_walking_through_its_mail():
 def test_rights_of_a_table_are_mended_without_writing_it():
     made = planned(HOST, HOST, files={DEBIAN.users: Ownership(0, 0, 0o644)})
     assert made.steps == (SetOwnership(DEBIAN.users, Ownership(0, 121, 0o640)),)
+
+
+@pytest.mark.parametrize("name", DEBIAN.domain_lists)
+def test_rights_of_a_table_of_lists_are_mended_without_writing_it(name):
+    path = DEBIAN.domain_lists[name]
+    made = planned(HOST, HOST, files={path: Ownership(0, 0, 0o644)})
+    assert made.steps == (SetOwnership(path, Ownership(0, 120, 0o640)),)
+
+
+def test_an_item_of_a_list_is_one_line_of_one_table():
+    lists = LISTS._replace(allow_senders=("*@*.example.net", "x@example.net"))
+    desired = HOST._replace(domains={**HOST.domains, "a.test": HOST.domains["a.test"]._replace(lists=lists)})
+    made = planned(HOST, desired)
+    assert shape(made) == [("WriteTable", "allow_senders")]
+    assert written(made, "allow_senders") == ["a.test: *@*.example.net ; x@example.net"]
+    action = ("a.test", "change", "allow_senders: +*@*.example.net +x@example.net")
+    assert actions_of(DEBIAN, made, HOST, desired) == [action]
+
+
+def test_lists_that_have_no_directory_are_told_with_the_role_that_makes_it():
+    observed = observed_of(EMPTY)
+    files = {path: one for path, one in observed.tables.files.items() if path != DEBIAN.lists_dir}
+    observed = observed._replace(tables=observed.tables._replace(files=files))
+    with pytest.raises(MailErrors, match=r"/etc/exim4/lists is not there. Run the role fleetpost\.mail\.exim first"):
+        plan(DEBIAN, observed, HOST, FACTS, REMOVING)
+    without_lists = HOST._replace(domains={**HOST.domains, "a.test": HOST.domains["a.test"]._replace(lists=Lists())})
+    assert ("WriteTable", "block_hosts") not in shape(plan(DEBIAN, observed, without_lists, FACTS, REMOVING))
 
 
 def test_owners_that_cannot_be_set_are_no_drift():

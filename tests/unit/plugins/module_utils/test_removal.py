@@ -21,6 +21,8 @@ COM = {
         {"name": "info", "password_hash": HASH, "aliases": ["sales"]},
         {"name": "desk", "password_hash": HASH},
     ],
+    **{name: ["agency.test"] for name in ("allow_senders", "block_senders")},
+    **{name: ["192.0.2.9"] for name in ("allow_hosts", "block_hosts")},
 }
 
 
@@ -43,7 +45,7 @@ def archives(host, directory="/var/backups/mail-domains"):
 def test_removing_a_domain_takes_all_of_its_lines(peopled):
     peopled.domain("example.com", state="absent")
     assert [line.partition(":")[0] for line in peopled.table("domains")] == ["example.net"]
-    for name in ("addresses", "users", "disabled_domains", "domainips"):
+    for name in ("addresses", "users", "disabled_domains", *peopled.layout.domain_lists):
         assert peopled.table(name) == []
 
 

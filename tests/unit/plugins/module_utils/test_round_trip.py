@@ -42,6 +42,33 @@ def maybe(**options):
     return st.fixed_dictionaries({}, optional=options)
 
 
+def thresholds():
+    """None, one or both; the one for rejecting is none or high enough for all."""
+    return {
+        "spam_threshold": st.sampled_from([0.1, 4, 7.5]),
+        "spam_reject_threshold": st.sampled_from([0, 0.0, 8, 15.5]),
+    }
+
+
+def filter_options():
+    switches = {name: st.booleans() for name in ("greylisting", "spamassassin", "antivirus")}
+    return {
+        **switches,
+        **thresholds(),
+        "spam_action": st.sampled_from(["junk", "tag", "reject"]),
+        "outgoing_limit": st.sampled_from([0, 1, 200, 1000000]),
+    }
+
+
+SENDERS = ["Alice@Example.NET", "example.net", "*@example.net", ".example.net", "*@*.exämple.org", "x+y@agency.test"]
+HOSTS = ["192.0.2.1", "192.0.2.1/32", "198.51.100.0/24", "2001:DB8::/32", "2001:db8:0::1"]
+
+
+def list_options():
+    senders, hosts = st.lists(st.sampled_from(SENDERS), max_size=4), st.lists(st.sampled_from(HOSTS), max_size=4)
+    return {"allow_senders": senders, "block_senders": senders, "allow_hosts": hosts, "block_hosts": hosts}
+
+
 @st.composite
 def mailbox_entries(draw):
     names = draw(st.lists(st.sampled_from(LOCAL_PARTS), unique=True, max_size=4))
@@ -59,6 +86,7 @@ def mailbox_entries(draw):
                     forward_to=st.lists(st.sampled_from(OUTSIDE), max_size=2),
                     keep_copy=st.booleans(),
                     senders=st.lists(st.sampled_from([*OUTSIDE, "*@example.net"]), max_size=2),
+                    filters=maybe(**filter_options()),
                 )
             )
         if draw(st.booleans()):
@@ -115,6 +143,8 @@ def declarations(draw, signing=True):
                 ip_addresses=st.lists(st.sampled_from(ADDRESSES), max_size=3),
                 mailboxes=mailbox_entries(),
                 dmarc=dmarc_entries(),
+                **filter_options(),
+                **list_options(),
                 **({"dkim": dkim_entries(), **({} if name in NESTED else {"ssl": ssl_entries(name)})} if signing else {}),
             )
         )
@@ -180,7 +210,7 @@ def test_what_is_exported_makes_the_same_host_elsewhere(entries):
         made(host, entries)
         assert host.info(with_use=False, export_file="/etc/export.json").changed
         copy.domains(*json.loads(host.text("/etc/export.json"))["domains"])
-        for table in ("domains", "domainips", "addresses", "disabled_domains", "certificates"):
+        for table in ("domains", *host.layout.domain_lists, "addresses", "disabled_domains", "certificates"):
             assert copy.table(table) == host.table(table)
         assert [line.replace(one, "") for line in copy.table("users")] == host.table("users")
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
@@ -33,7 +35,7 @@ COM = {
         {"name": "copy", "password_hash": HASH, "forward_to": ["info@example.com"], "enabled": False},
     ],
 }
-NET = {"name": "example.net", "default_action": "forward_to_domain", "forward_to": "example.com"}
+NET = {"name": "example.net", "default_action": "forward_to_domain", "forward_to": "example.com", "block_hosts": ["192.0.2.99"]}
 ORG = {"name": "example.org", "enabled": False, "disabled_action": "defer", "ip_addresses": ["192.0.2.10", "2001:db8::10"]}
 
 
@@ -66,8 +68,9 @@ def test_a_fresh_host_gets_its_tables(each_host):
 
 def test_every_table_begins_with_its_name_and_format(host):
     host.domains()
-    for name in ("domains", "domainips", "addresses", "users", "disabled_domains"):
-        assert host.text(getattr(host.layout, name)).startswith(f"# fleetpost.mail table {name} format 1\n")
+    paths = {name: getattr(host.layout, name) for name in ("domains", "addresses", "users", "disabled_domains", "certificates")}
+    for name, path in {**paths, **host.layout.domain_lists}.items():
+        assert host.text(path).startswith(f"# fleetpost.mail table {name} format 1\n")
 
 
 def test_an_empty_list_makes_the_tables_that_are_missing_and_only_once(host):
@@ -78,7 +81,7 @@ def test_an_empty_list_makes_the_tables_that_are_missing_and_only_once(host):
 def test_owners_and_modes_are_those_of_the_documentation(each_host):
     each_host.domains(COM, ORG)
     layout = each_host.layout
-    for path in (layout.domains, layout.domainips, layout.addresses):
+    for path in (layout.domains, *layout.domain_lists.values(), layout.addresses):
         assert each_host.owner(path) == (0, EXIM_GID, 0o640)
     for path in (layout.users, layout.disabled_domains):
         assert each_host.owner(path) == (0, DOVECOT_GID, 0o640)
@@ -122,9 +125,7 @@ def test_a_check_run_touches_nothing(host):
 def test_a_check_run_on_a_bare_tree_touches_nothing_and_warns(tmp_path):
     host = FakeHost(tmp_path)
     for directory in (host.layout.exim_dir, host.layout.dovecot_dir):
-        for path in host.path(directory).iterdir():
-            path.unlink()
-        host.path(directory).rmdir()
+        shutil.rmtree(host.path(directory))
     host.write("/etc/passwd", "root:x:0:0::/:/bin/sh\n")
     before = host.identities()
     outcome = host.domains(COM, NET, check=True)
@@ -135,8 +136,7 @@ def test_a_check_run_on_a_bare_tree_touches_nothing_and_warns(tmp_path):
 
 
 def test_a_real_run_on_a_bare_tree_says_which_role_to_run(host):
-    host.path(host.layout.exim_conf).unlink()
-    host.path(host.layout.exim_dir).rmdir()
+    shutil.rmtree(host.path(host.layout.exim_dir))
     with pytest.raises(MailError, match=r"Run the role fleetpost\.mail\.exim first"):
         host.domains(COM)
 
@@ -187,13 +187,13 @@ def test_after_a_run_the_same_run_has_nothing_to_do(host, start):
 def test_the_diff_shows_just_what_happens_to_the_tables(host, start):
     entries, options = STARTS[start]
     host.domains(COM, NET, ORG)
-    tables = ("domains", "domainips", "addresses", "disabled_domains")
+    tables = ("domains", *host.layout.domain_lists, "addresses", "disabled_domains")
     before = {name: set(host.table(name)) for name in tables}
     outcome = host.domains(*entries, **options)
     diffs = {diff["after_header"]: diff for diff in outcome.diff}
     for name in tables:
         after = set(host.table(name))
-        diff = diffs.get(str(host.path(getattr(host.layout, name))), {"before": "", "after": ""})
+        diff = diffs.get(str(host.path(host.table_path(name))), {"before": "", "after": ""})
         shown_before, shown_after = set(diff["before"].splitlines()), set(diff["after"].splitlines())
         assert shown_before - shown_after == before[name] - after
         assert shown_after - shown_before == after - before[name]
@@ -205,6 +205,93 @@ def test_one_entry_does_what_mail_domain_does(tmp_path):
     one, other = bulk.domains({"name": "example.com", **options}), single.domain("example.com", **options)
     assert one[:3] == other[:3]
     assert bulk.entries("/var/log", "/run") == single.entries("/var/log", "/run")
+
+
+# filters
+
+FILTERED = {
+    "name": "example.com",
+    "owner": "alice",
+    "greylisting": True,
+    "spamassassin": True,
+    "spam_action": "tag",
+    "spam_threshold": 7.5,
+    "spam_reject_threshold": 15,
+    "antivirus": True,
+    "outgoing_limit": 200,
+    "allow_senders": ["x@b.test", ".b.test", "B.test"],
+    "block_senders": ["c.test"],
+    "allow_hosts": ["192.0.2.9/32", "192.0.2.0/29"],
+    "block_hosts": ["2001:DB8::/32"],
+    "mailboxes": [
+        {"name": "info", "password_hash": HASH, "filters": {"greylisting": False, "spam_threshold": 9, "spam_reject_threshold": 0}},
+        {"name": "own", "password_hash": HASH, "filters": {"spam_action": "junk", "antivirus": False, "outgoing_limit": 20}},
+        {"name": "as", "password_hash": HASH, "filters": {}},
+    ],
+}
+
+
+def test_filters_stand_in_the_lines_that_exim_reads(each_host):
+    each_host.domains(FILTERED)
+    filters = "greylist=yes spam=yes spam_action=tag spam_score=7.5 spam_reject=15.0 av=yes limit=200"
+    assert each_host.table("domains") == [f"example.com: owner=alice enabled=yes disabled=reject action=reject {filters}"]
+    assert each_host.table("addresses") == [
+        "as@example.com: mailbox",
+        "info@example.com: mailbox greylist=no spam_score=9.0 spam_reject=0.0",
+        "own@example.com: mailbox spam_action=junk av=no limit=20",
+    ]
+    assert {name: each_host.table(name) for name in each_host.layout.domain_lists} == {
+        "domainips": [],
+        "allow_senders": ["example.com: *@*.b.test ; *@b.test ; x@b.test"],
+        "block_senders": ["example.com: *@c.test"],
+        "allow_hosts": ["example.com: 192.0.2.0/29 ; 192.0.2.9"],
+        "block_hosts": ["example.com: 2001:db8::/32"],
+    }
+    again = each_host.domains(FILTERED)
+    assert (again.changed, again.actions, again.diff) == (False, [], [])
+
+
+def test_actions_say_what_changes_in_filters(host):
+    (action,) = host.domains(FILTERED).actions
+    assert action.detail == (
+        "owner alice, unknown addresses: reject, greylisting, spamassassin, spam_action tag, spam_threshold 7.5, "
+        "spam_reject_threshold 15.0, antivirus, outgoing_limit 200, 3 in allow_senders, 1 in block_senders, 2 in allow_hosts, "
+        "1 in block_hosts, 3 addresses"
+    )
+    change = {"name": "example.com", "antivirus": False, "outgoing_limit": 0, "spam_threshold": 6, "allow_senders": ["y@b.test", "b.test"]}
+    box = {"name": "own", "filters": {"spam_action": "reject", "outgoing_limit": 0}}
+    assert [action.detail for action in host.domains({**change, "mailboxes": [box]}).actions] == [
+        "spam_threshold: 7.5 -> 6.0, antivirus: yes -> no, outgoing_limit: 200 -> none, allow_senders: +y@b.test -*@*.b.test -x@b.test",
+        "own@example.com: spam_action: junk -> reject, antivirus: no -> as the domain, outgoing_limit: 20 -> none",
+    ]
+
+
+def test_lists_in_another_order_by_hand_are_the_same_lists(host):
+    host.domains(FILTERED)
+    path = host.table_path("allow_senders")
+    host.write(path, host.text(path).replace("*@*.b.test ; *@b.test ; x@b.test", "x@b.test;*@b.test ; *@*.b.test ; x@b.test"))
+    before = host.text(path)
+    assert not host.domains(FILTERED).changed
+    assert not host.domains(*host.info(with_use=False).domains).changed
+    assert host.text(path) == before
+
+
+def test_a_list_without_its_domain_goes_when_the_domain_comes(host):
+    host.domains()
+    path = host.table_path("block_hosts")
+    host.write(path, host.text(path) + "example.net: 192.0.2.9\n")
+    assert not host.domains().changed
+    host.domain("example.net")
+    assert host.table("block_hosts") == []
+
+
+def test_lists_need_their_directory_and_all_else_does_not(host):
+    host.domains(COM)
+    shutil.rmtree(host.path(host.layout.lists_dir))
+    assert not host.domains(COM).changed
+    with pytest.raises(MailError, match=r"/etc/exim4/lists is not there\. Run the role fleetpost\.mail\.exim first"):
+        host.domains(COM, NET)
+    assert host.domains(COM, NET, check=True).changed
 
 
 # what others wrote
@@ -248,7 +335,10 @@ BROKEN = {
     "domains": ("a.test: owner=alice\nthis is broken\n", "/etc/exim4/domains:2"),
     "domains field": ("# x\na.test: owner=alice nonsense\n", "/etc/exim4/domains:2"),
     "domains value": ("a.test: owner=alice enabled=maybe\n", "/etc/exim4/domains:1"),
+    "domains threshold": ("a.test: owner=alice spam_score=high\n", "/etc/exim4/domains:1"),
     "domainips": ("a.test: 192.0.2.1\na.test: 192.0.2.2\n", "/etc/exim4/domainips:2"),
+    "allow_senders": ("\na.test: x@b.test\nb.test: x@b.test ; ^.*\n", "/etc/exim4/lists/allow_senders:3"),
+    "block_hosts": ("a.test: 192.0.2.1/24\n", "/etc/exim4/lists/block_hosts:1"),
     "addresses": ("a@a.test: mailbox\n\nb@a.test: postbox\n", "/etc/exim4/addresses:3"),
     "users": ("# logins\nnobody\n", "/etc/dovecot/users:2"),
     "disabled_domains": ("a.test\n", "/etc/dovecot/disabled_domains:1"),
@@ -259,7 +349,7 @@ BROKEN = {
 @pytest.mark.parametrize("check", [False, True])
 def test_a_broken_line_stops_before_anything_is_written(host, case, check):
     text, where = BROKEN[case]
-    host.write(getattr(host.layout, case.partition(" ")[0]), text)
+    host.write(host.table_path(case.partition(" ")[0]), text)
     before = host.entries("/run")
     with pytest.raises(MailError) as caught:
         host.domains(COM, NET, check=check)
@@ -281,6 +371,27 @@ def test_an_exim_configuration_of_another_format_stops_before_anything_is_writte
     with pytest.raises(MailError, match=r"role fleetpost\.mail\.exim of one version"):
         host.domains(COM)
     assert host.entries("/run") == before
+
+
+def test_a_domain_does_not_filter_with_an_exim_configuration_that_cannot(host):
+    host.write(host.layout.exim_conf, "MD_FORMAT = 3\n")
+    host.domains(COM)
+    with pytest.raises(MailError, match="does not filter"):
+        host.domains({**COM, "greylisting": True})
+    assert "does not filter" in host.domains({**COM, "greylisting": True}, check=True).warnings[0]
+
+
+@pytest.mark.parametrize(("line", "option"), [("MD_SPAMD", "spamassassin"), ("MD_CLAMD", "antivirus")])
+@pytest.mark.parametrize("left", ["", "# {line} = was here\n", "{line} =\n", "{line}_TIMEOUT = 5\n"])
+def test_a_scanner_is_there_when_the_exim_configuration_names_it(host, line, option, left):
+    host.domains({**COM, option: True})
+    text = re.sub(f"^{line} = .*\n", left.format(line=line), host.text(host.layout.exim_conf), flags=re.MULTILINE)
+    host.write(host.layout.exim_conf, text)
+    with pytest.raises(MailError, match="is not installed on this host"):
+        host.domains({**COM, option: True})
+    assert not host.domains(COM).changed
+    (problem,) = host.info("example.com", with_use=False).status[0]["problems"]
+    assert problem.endswith("which is not installed on this host")
 
 
 def test_a_domain_does_not_sign_with_an_exim_configuration_that_cannot(host):
