@@ -193,6 +193,15 @@ def _loaded(certificate: bytes) -> Any:
         raise ValueError("the certificate is damaged") from None
 
 
+def _issuer(certificate: bytes) -> str:
+    """The name of who issued it, as text. Raises ValueError."""
+    try:
+        text: str = _loaded(certificate).issuer.rfc4514_string()
+    except (KeyError, *_unreadable()):  # older versions of the library know some types of text by their number alone
+        raise ValueError("the name of its issuer cannot be read") from None
+    return text
+
+
 def _unreadable() -> tuple[type[Exception], ...]:
     """What the library raises for damaged or unknown content; asked for only when something was raised."""
     x509, unsupported = library("cryptography.x509"), library("cryptography.exceptions").UnsupportedAlgorithm
@@ -248,9 +257,11 @@ def keeps(content: bytes, private_key: bytes, chain: Sequence[bytes]) -> bool:
 
 
 def issuer_of(content: bytes) -> str:
-    """Who issued the certificate of a pair, as text (RFC 4514)."""
-    text: str = _loaded(parts_of(content)[1][0]).issuer.rfc4514_string()
-    return text
+    """Who issued the certificate of a pair, as text (RFC 4514); empty when that cannot be read."""
+    try:
+        return _issuer(parts_of(content)[1][0])
+    except ValueError:
+        return ""
 
 
 def marked(name: str, content: bytes) -> bytes:
@@ -382,5 +393,4 @@ def missing_issuer(chain: Sequence[bytes], trusted: Collection[bytes]) -> str:
     fields = _fields(chain[-1])
     if _is_root(fields) or fields.issuer in trusted:
         return ""
-    text: str = _loaded(chain[-1]).issuer.rfc4514_string()
-    return text
+    return _issuer(chain[-1])

@@ -315,20 +315,58 @@ def test_who_guesses_passwords_is_shut_out(mail_host: Host) -> None:
     assert answers == [535, 535, 535, 503]
 
 
-def test_an_address_that_goes_on_guessing_is_not_greeted(mail_host: Host) -> None:
-    wrong = "PLAIN " + base64.b64encode(b"\0nobody@flt-none\0wrong").decode()
-    mail_host.bash('rm -f /var/spool/exim4/db/ratelimit*; echo "MD_AUTHLIMIT == 2" >/etc/exim4/local/main.conf && systemctl restart exim4')
+@contextmanager
+def _limits(host: Host, *macros: str) -> Iterator[None]:
+    """Exim with other limits, and with nothing counted yet."""
+    restart = "rm -f /var/spool/exim4/db/ratelimit*; systemctl restart exim4"
+    host.bash(f'printf "%s\\n" "$@" >/etc/exim4/local/main.conf; {restart}', *macros)
     try:
-        wait_until("Exim", lambda: mail_host.bash("exec 3<>/dev/tcp/127.0.0.1/587", check=False).status == 0)
-        for _connection in range(3):
-            with smtplib.SMTP(mail_host.ip4, 587, "peer.outside.test") as session:
-                session.starttls(context=any_certificate())
-                session.ehlo()
-                assert session.docmd("AUTH", wrong)[0] == 535
+        _wait_for_exim(host)
+        yield
+    finally:
+        host.bash(f"rm -f /etc/exim4/local/main.conf; {restart}")
+        _wait_for_exim(host)
+
+
+def _wait_for_exim(host: Host) -> None:
+    wait_until("Exim", lambda: host.bash("exec 3<>/dev/tcp/127.0.0.1/587", check=False).status == 0)
+
+
+def _try(host: Host, user: str, password: str) -> int:
+    """What Exim answers to a login in a connection of its own."""
+    with smtplib.SMTP(host.ip4, 587, "peer.outside.test") as session:
+        session.starttls(context=any_certificate())
+        session.ehlo()
+        secret = base64.b64encode(f"\0{host.full(user)}\0{password}".encode()).decode()
+        return session.docmd("AUTH", f"PLAIN {secret}")[0]
+
+
+def test_an_address_that_goes_on_guessing_is_not_greeted(mail_host: Host) -> None:
+    with _limits(mail_host, "MD_AUTHLIMIT == 2"):
+        assert [_try(mail_host, "nobody@flt-none", "wrong") for _connection in range(3)] == [535, 535, 535]
         with pytest.raises(smtplib.SMTPConnectError, match="Too many failed logins"):
             smtplib.SMTP(mail_host.ip4, 587, "peer.outside.test")
         # other ports and other addresses are not concerned
         assert send_one(letter(mail_host, "info@flt-none")).answer.startswith(TAKEN)
-    finally:
-        mail_host.bash("rm -f /etc/exim4/local/main.conf /var/spool/exim4/db/ratelimit*; systemctl restart exim4")
-        wait_until("Exim", lambda: mail_host.bash("exec 3<>/dev/tcp/127.0.0.1/587", check=False).status == 0)
+    assert [
+        line
+        for line in mail_host.log().splitlines()[-60:]
+        if "authenticator failed for" in line and "535 Incorrect authentication data" in line
+    ]
+
+
+def test_an_account_that_is_guessed_at_is_shut_for_a_while(mail_host: Host) -> None:
+    with _limits(mail_host, "MD_ACCOUNTLIMIT == 2"):
+        assert _try(mail_host, "info@flt-none", PASSWORD) == 235
+        assert [_try(mail_host, "INFO@flt-none", "wrong") for _connection in range(3)] == [535, 535, 535]
+        assert _try(mail_host, "info@flt-none", PASSWORD) == 535
+        assert _try(mail_host, "info@flt-refuse", PASSWORD) == 235
+    assert _try(mail_host, "info@flt-none", PASSWORD) == 235
+
+
+def test_a_user_of_the_host_sends_so_much_an_hour(mail_host: Host) -> None:
+    command = 'printf "From: info@%s\\nTo: x@sink.test\\n\\nx\\n" "$1" | su alice -s /bin/sh -c "/usr/sbin/sendmail x@sink.test"; echo $?'
+    with _limits(mail_host, "MD_LOCALLIMIT == 2"):
+        found = [mail_host.bash(command, mail_host.domain("flt-none"), check=False).stdout.strip() for _message in range(4)]
+        assert found[0] == found[1] == "0"
+        assert found[3] != "0"

@@ -42,7 +42,7 @@ from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.authorit
     self_signed,
 )
 from cryptography.hazmat.primitives import hashes, serialization
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 KEYS = [("rsa2048", 0), ("ecdsa256", 0), ("ecdsa384", 0)]
@@ -167,6 +167,7 @@ def test_what_the_library_does_not_know_is_no_traceback(old, new):
 
 
 @settings(max_examples=400, deadline=None)
+@example([(58, 0)])
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=3))
 def test_no_damage_is_a_traceback(changes):
     content = bytearray(der(certificate()))
