@@ -197,7 +197,7 @@ def _issuer(certificate: bytes) -> str:
     """The name of who issued it, as text. Raises ValueError."""
     try:
         text: str = _loaded(certificate).issuer.rfc4514_string()
-    except (KeyError, *_unreadable()):  # older versions of the library know some types of text by their number alone
+    except _unreadable():
         raise ValueError("the name of its issuer cannot be read") from None
     return text
 
@@ -205,7 +205,8 @@ def _issuer(certificate: bytes) -> str:
 def _unreadable() -> tuple[type[Exception], ...]:
     """What the library raises for damaged or unknown content; asked for only when something was raised."""
     x509, unsupported = library("cryptography.x509"), library("cryptography.exceptions").UnsupportedAlgorithm
-    return ValueError, TypeError, unsupported, x509.InvalidVersion, x509.DuplicateExtension
+    # KeyError: a type of text in a name, before version 42.
+    return ValueError, TypeError, KeyError, unsupported, x509.InvalidVersion, x509.DuplicateExtension
 
 
 def _names(certificate: bytes) -> tuple[str, ...]:
