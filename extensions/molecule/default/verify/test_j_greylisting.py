@@ -166,8 +166,14 @@ def test_a_mailbox_and_its_domain_send_so_much_an_hour(mail_host: Host) -> None:
 
 
 def test_what_users_send_is_scanned(mail_host: Host) -> None:
-    for user, answer in (("info@flt-refuse", UNWANTED), ("info@flt-none", TAKEN)):
-        made = letter(mail_host, "x@sink.test", *login(mail_host.full(user)), sender=user)
+    for user, recipient, answer in (
+        ("info@flt-refuse", "x@sink.test", UNWANTED),
+        ("info@flt-none", "x@sink.test", TAKEN),
+        ("info@flt-none", "spared@flt-refuse", TAKEN),
+        ("info@flt-none", "info@flt-refuse", UNWANTED),
+        ("info@flt-none", "info@flt-refuse,x@sink.test", UNWANTED),
+    ):
+        made = letter(mail_host, recipient, *login(mail_host.full(user)), sender=user)
         assert send_one(made._replace(data=f"{made.data}{EICAR}\n")).answer.startswith(answer)
 
 
