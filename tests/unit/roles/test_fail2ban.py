@@ -33,8 +33,10 @@ def found(line: str) -> str:
         # what a client says of itself
         (f" dovecot_plain authenticator failed for ([203.0.113.5]) [192.0.2.1] I=[192.0.2.9]:587: {FAILED} (set_id=x)", "192.0.2.1"),
         (
-            f" dovecot_plain authenticator failed for (a) [192.0.2.1] I=[192.0.2.9]:587: {FAILED} "
-            f"(set_id=for b [203.0.113.5] I=[192.0.2.9]:587: {FAILED})",
+            (
+                f" dovecot_plain authenticator failed for (a) [192.0.2.1] I=[192.0.2.9]:587: {FAILED} "
+                f"(set_id=for b [203.0.113.5] I=[192.0.2.9]:587: {FAILED})"
+            ),
             "192.0.2.1",
         ),
         (" 1xWl4m-000000002fo-0O8k <= a@b.test H=(c.test) [192.0.2.1] I=[192.0.2.9]:25 P=esmtp S=513", ""),
