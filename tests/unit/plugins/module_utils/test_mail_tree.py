@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
@@ -226,30 +226,22 @@ def test_what_is_no_directory_is_not_deleted(outside: Path, tmp_path: Path, kind
     assert path.exists()
 
 
-def test_deleting_gets_to_its_end_while_others_still_write(tmp_path: Path) -> None:
+def test_deleting_gets_to_its_end_while_others_still_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = tmp_path / "a.test"
     (top / "cur").mkdir(parents=True)
-    stop = threading.Event()
+    remove, late = os.rmdir, iter(range(5))
 
-    def deliver() -> None:
-        for number in range(300):
-            if stop.is_set():
-                return
-            try:
-                (top / "cur" / f"{number}").write_text("late")
-                (top / f"folder{number}").mkdir()
-            except OSError:
-                return
+    def rmdir(name: str, **how: Any) -> None:
+        """In the moment before the tree itself goes, the first times, something more is delivered into it."""
+        number = next(late, None) if name == top.name else None
+        if number is not None:
+            (top / f"folder{number}").mkdir()
+            (top / f"folder{number}" / "mail").write_text("late")
+        remove(name, **how)
 
-    writer = threading.Thread(target=deliver)
-    writer.start()
-    try:
-        while not (top / "folder5").exists() and writer.is_alive():
-            pass
-        assert _mail_tree.delete_tree(tree(), str(top))
-    finally:
-        stop.set()
-        writer.join()
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    assert _mail_tree.delete_tree(tree(), str(top))
+    assert next(late, None) is None
     assert not top.exists()
 
 
