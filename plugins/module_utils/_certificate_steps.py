@@ -94,12 +94,6 @@ def described(certificate: Certificate) -> str:
     return f"self-signed, {key}, for {names}"
 
 
-def certificates_left(present: Host, desired: Host, removing: Removing) -> tuple[str, ...]:
-    """The certificates that nobody has any more; their lines are tombstones until their files are gone."""
-    on_host = certificates_on_host(present, desired, removing)
-    return tuple(name for name in present.certificates if name not in on_host)
-
-
 def certificate_removals(layout: Layout, observed: Observed, desired: Host, removing: Removing) -> Iterator[RemoveCertificate]:
     """The files of certificates that are over."""
     on_host = certificates_on_host(observed.host, desired, removing)

@@ -17,7 +17,6 @@ from typing import NamedTuple
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Order
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_steps import (
     certificate_removals,
-    certificates_left,
     dovecot_steps,
     exim_steps,
     lineages_left,
@@ -34,6 +33,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
     MakeDirectory,
     ReloadDovecot,
     Remove,
+    RemoveCertificate,
     SetOwnership,
     Step,
     WriteCertificate,
@@ -53,7 +53,6 @@ class Plan(NamedTuple):
     """What a run does, in order, and what it changes in each table once it is all done.
 
     orders: certificates that are then ordered from their authorities. lineages_left: those that the ACME client is then to forget.
-    certificates_left: those whose files go, and whose lines go after that.
     """
 
     steps: tuple[Step, ...]
@@ -61,11 +60,16 @@ class Plan(NamedTuple):
     changes: tuple[TableChange, ...]
     orders: tuple[Order, ...] = ()
     lineages_left: tuple[str, ...] = ()
-    certificates_left: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         return not self.steps and not self.removals and not self.orders and not self.lineages_left
+
+    @property
+    def certificates_left(self) -> list[str]:
+        """The certificates that nobody has any more: their files go, and after that their lines, which are tombstones until then."""
+        gone = (step.certificate for step in self.steps if isinstance(step, RemoveCertificate) and step.path.endswith(".pem"))
+        return list(dict.fromkeys(gone))
 
 
 def plan(
@@ -109,8 +113,7 @@ def plan(
     if masks:
         steps.append(EndSessions(masks))
     removals = tuple(_removals(layout, observed.host, desired, removing))
-    ends = (observed.host, desired, removing)
-    return Plan(tuple(steps), removals, changes, certified.orders, lineages_left(*ends), certificates_left(*ends))
+    return Plan(tuple(steps), removals, changes, certified.orders, lineages_left(observed.host, desired, removing))
 
 
 def _is_dovecots(layout: Layout, path: str) -> bool:

@@ -46,8 +46,7 @@ def _writes(plan: Plan) -> Iterator[WriteCertificate]:
 
 
 def _removals(plan: Plan, users: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    removed = {step.certificate: None for step in plan.steps if isinstance(step, RemoveCertificate) and step.path.endswith(".pem")}
-    yield from ((users.get(name, ""), "remove certificate", name) for name in removed)
+    yield from ((users.get(name, ""), "remove certificate", name) for name in plan.certificates_left)
 
 
 def _first_users(host: Host) -> dict[str, str]:
