@@ -46,6 +46,7 @@ DOMAINS_HEADER = """\
 # dkim=SELECTOR dkim_key=FILE in ssl/ (two of each, with a comma: two signatures) dmarc="RECORD"
 # dkim_stage=published|retiring|retired dkim_other=SELECTOR dkim_other_key=FILE dkim_until=TIME: a change of keys under way
 # cert=NAME: the certificate in the table certificates
+# suspended=yes suspended_reason="TEXT": switched off by the administrator, whatever enabled says
 # greylist=yes spam=yes spam_action=junk|tag|reject spam_score=5.0 spam_reject=15.0 av=yes limit=MESSAGES an hour
 
 """
@@ -61,6 +62,7 @@ ADDRESSES_HEADER = """\
 _DOMAIN_FIELDS = (
     *("owner", "enabled", "disabled", "action", "to"),
     *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc", "cert"),
+    *("suspended", "suspended_reason"),
     *FILTER_FIELDS,
 )
 KEY_SUFFIX = ".private"
@@ -96,7 +98,13 @@ def _read_domain(name: str, fields: Mapping[str, str], lists: FoundLists) -> Dom
         _certificate(fields.get("cert", "")),
         read_filters(fields),
         lists.lists.get(name, NO_LISTS),
+        _suspended(fields),
+        fields.get("suspended_reason", ""),
     )
+
+
+def _suspended(fields: Mapping[str, str]) -> bool:
+    return "suspended" in fields and _one_of(fields, "suspended", ("no", "yes")) == "yes"
 
 
 def _certificate(name: str) -> str:
@@ -247,6 +255,10 @@ def domain_value(domain: Domain, current: str | None) -> str:
         fields["dmarc"] = domain.dmarc
     if domain.certificate:
         fields["cert"] = domain.certificate
+    if domain.suspended:
+        fields["suspended"] = "yes"
+        if domain.suspended_reason:
+            fields["suspended_reason"] = domain.suspended_reason
     if domain.filters is not NO_FILTERS:
         fields.update(filter_fields(domain.filters))
     if domain.removal:

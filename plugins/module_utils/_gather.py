@@ -32,6 +32,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     domain_of,
     local_part_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import Owner
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import Action
 
 Entry = dict[str, Any]
@@ -78,11 +79,21 @@ def _domain_entry(domain: Domain, host: Host) -> Entry:
         entry["dmarc"] = {"template": domain.dmarc}
     if domain.certificate in host.certificates:
         entry["ssl"] = ssl_entry(host.certificates[domain.certificate])
+    if domain.suspended:
+        entry["suspended"] = True
+        entry["suspended_reason"] = domain.suspended_reason
     if domain.filters is not NO_FILTERS:
         entry.update(_differing(domain.filters, NO_FILTERS))
     if domain.lists is not NO_LISTS:
         entry.update((name, list(items)) for name, items in domain.lists._asdict().items() if items)
     return entry
+
+
+def owner_entry(owner: Owner) -> Entry:
+    """The entry of an owner in `owners` of mail_domains; fed back it changes nothing."""
+    default = Owner(owner.name)
+    said = {option: value for option, value, usual in zip(Owner._fields, owner, default) if value != usual or option == "name"}
+    return {option: list(value) if isinstance(value, tuple) else value for option, value in said.items()}
 
 
 def _differing(filters: Filters | MailboxFilters, usual: Filters | MailboxFilters) -> Entry:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_names
+from ansible_collections.fleetpost.mail.plugins.module_utils._allowed_options import refused_options
+from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_patterns
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, certificate_state, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
@@ -36,7 +37,7 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
     """
     request = _request(module)
     try:
-        declaration = declare()
+        declaration = _allowed(module, declare())
         outcome = run(declaration, request)
     except MailError as error:
         fail(module, error)
@@ -53,7 +54,7 @@ def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]
     """Runs the module of one certificate to its end."""
     request = _request(module)
     try:
-        declaration = declare()
+        declaration = _allowed(module, declare())
         names = [domain.name for domain in declaration.domains]
         before = certificate_state(request, names[0]) if names else {}
         outcome = run(declaration, request)
@@ -66,6 +67,20 @@ def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]
         _exit(module, outcome, {"certificate": after, "renewed": renewed})
 
 
+def _allowed(module: AnsibleModule, declaration: Declaration) -> Declaration:
+    """The declaration, unless an option is refused to whom the run acts for: then nothing at all is looked at."""
+    _refuse_options(module, declaration.errors)
+    return declaration
+
+
+def _refuse_options(module: AnsibleModule, errors: Sequence[MailError] = ()) -> None:
+    """Raises MailErrors, with other errors that are known, when an option is refused to whom the run acts for."""
+    defaults = {name: rule.get("default") for name, rule in module.argument_spec.items()}
+    refusals = list(refused_options(module.params, defaults))
+    if refusals:
+        raise MailErrors([*errors, *refusals])
+
+
 def _request(module: AnsibleModule) -> Request:
     parameters = module.params
     return Request(
@@ -74,6 +89,7 @@ def _request(module: AnsibleModule) -> Request:
         parameters["lock_timeout"],
         module.check_mode,
         parameters.get("password_scheme") or "BLF-CRYPT",
+        parameters["acting_as"] or "",
         tuple(parameters.get("resolvers") or ()),
         parameters.get("dns_timeout") or 20.0,
     )
@@ -84,8 +100,18 @@ def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
     parameters = module.params
     request = _request(module)
     try:
-        names = tuple(domain_names(parameters["names"] or ()))
-        question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"], parameters["check_tls"])
+        _refuse_options(module)
+        question = Question(
+            tuple(domain_patterns(parameters["names"] or ())),
+            parameters["owner"],
+            parameters["reseller"],
+            parameters["enabled"],
+            with_use="use" in parameters["subset"],
+            with_health="health" in parameters["subset"],
+            with_mailboxes="mailboxes" in parameters["subset"],
+            export_file=parameters["export_file"],
+            with_tls=parameters["check_tls"],
+        )
         inventory = take_inventory(request, question, partial(check_dns, parameters) if parameters["check_dns"] else None)
     except MailError as error:
         fail(module, error)
@@ -96,6 +122,7 @@ def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
 def dns_module(module: AnsibleModule, run_dns: Callable[[Mapping[str, Any], bool], Any]) -> None:
     """Runs the DNS module to its end. `run_dns` is handed in, so that no other module carries the DNS code to the host."""
     try:
+        _refuse_options(module)
         outcome = run_dns(module.params, module.check_mode)
     except MailError as error:
         fail(module, error)

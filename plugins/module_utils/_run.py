@@ -22,7 +22,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._key_maker import make_keys
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
-from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, settle, wanted_passwords
+from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, wanted_passwords
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Declaration,
     Facts,
@@ -44,17 +44,21 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import parts_of, restricted, rights_of, whole_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._settle import settle
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
+from ansible_collections.fleetpost.mail.plugins.module_utils._view import view_of
 
 # How often a run looks again after it has made keys or asked the DNS outside the lock. Twice is enough, unless others run meanwhile.
 _ROUNDS = 6
 
 
 class Request(NamedTuple):
-    """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, and whom and for how
-    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host).
+    """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, in whose name it acts
+    (empty: the administrator's), and whom and for how long a rotation of DKIM keys asks for its TXT records (no resolvers: those of
+    the host).
     """
 
     root: str = "/"
@@ -62,6 +66,7 @@ class Request(NamedTuple):
     lock_timeout: float = 60.0
     check_mode: bool = False
     password_scheme: str = "BLF-CRYPT"
+    acting_as: str = ""
     resolvers: Sequence[str] = ()
     dns_timeout: float = 20.0
 
@@ -93,10 +98,15 @@ class Prepared(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One walk down the straight line, as far as the plan."""
+    """One walk down the straight line, as far as the plan.
+
+    present: what is there; seen: the part of it in which the run may act. desired: of that part. whole: all of the host as it shall be.
+    """
 
     present: Host
+    seen: Host
     desired: Desired
+    whole: Host
     facts: Facts
     plan: Plan
     warnings: list[str]
@@ -127,11 +137,13 @@ def run(declaration: Declaration, request: Request) -> Outcome:
         failures, settled = _finish(tree, layout, line, request, failures)
         plans.append(settled)
     failed = {failure.name for failure in failures}
-    _audit_log.append(tree, layout, [action._asdict() for action in outcome.actions if not action.is_removal_of(failed)])
+    actions = outcome.actions if line.seen is line.present else actions_of(layout, line.plan, line.present, line.whole)
+    _audit_log.append(tree, layout, [action._asdict() for action in actions if not action.is_removal_of(failed)])
     if tree.skipped_ownership:
         outcome.warnings.append("ownership was left alone: this process may not change it")
     outcome.warnings.extend(_release(tree, layout, plans, request))
-    not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in failures]
+    told = [failure for failure in failures if (domain_of(failure.name) or failure.name) in line.seen.domains]
+    not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in told]
     return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
 
 
@@ -211,25 +223,34 @@ def walk_to_plan(
     present = _observe.read_host(tables, layout)
     owners = {domain.owner for domain in present.domains.values()} | {layout.default_owner}
     owners.update(domain.owner for domain in declaration.domains if domain.owner)
+    owners.update(owner.name for owner in declaration.owners)
+    rights = rights_of(request.acting_as, present)
+    parts = parts_of(present, rights)
+    declaration = restricted(declaration, present, rights)
+    owners.update(domain.owner for domain in declaration.domains if domain.owner)
     files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
     if every_key:
         files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
     facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode, key_files=files)
     certifying = gather_certificate_facts(tree, layout, present, declaration.domains, every=every_key)
     facts = facts._replace(sights=prepared.sights, certifying=certifying)
-    desired = merge(present, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates)
-    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host))
+    desired = merge(parts.seen, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates, parts.rest)
+    whole = whole_of(desired.host, parts.rest)
+    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, whole))
     removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
-    made = plan(layout, observed, desired.host, facts, removing, prepared.keys, desired.certified)
-    return Line(present, desired, facts, made, [*desired.warnings, *setup_warnings(layout, observed)])
+    certified = desired.certified._replace(certificates=whole.certificates)
+    made = plan(layout, observed, whole, facts, removing, prepared.keys, certified)
+    return Line(present, parts.seen, desired, whole, facts, made, [*desired.warnings, *setup_warnings(layout, observed)])
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
+    """What the run does, as far as its user may see it."""
+    seen = line.plan if line.seen is line.present else view_of(layout, (line.seen, line.desired.host)).plan(line.plan)
     return Outcome(
-        not line.plan.is_empty,
-        actions_of(layout, line.plan, line.present, line.desired.host),
-        counts_of(line.present, line.desired.host),
-        diff_of(request.root, line.plan),
+        not seen.is_empty,
+        actions_of(layout, seen, line.seen, line.desired.host),
+        counts_of(line.seen, line.desired.host),
+        diff_of(request.root, seen),
         line.warnings,
         line.desired.host,
         line.desired.waiting,

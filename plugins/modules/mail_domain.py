@@ -48,6 +48,16 @@ options:
       - V(reject) for a new domain when this is omitted.
     type: str
     choices: [reject, defer, accept]
+  suspended:
+    description:
+      - Whether the administrator has switched the domain off, like O(enabled=false), whatever O(enabled) says. Only
+        the administrator can say so, see O(acting_as).
+      - A new domain is not suspended when this is omitted.
+    type: bool
+  suspended_reason:
+    description:
+      - Why, in one line, for those who look.
+    type: str
   default_action:
     description:
       - What happens to mail for an address of the domain that does not exist.

@@ -26,7 +26,7 @@ UNWANTED = "550 5.7.1"
 # Long enough for the lab's delay of 4 seconds.
 _PATIENCE = 5.0
 _TOO_LATE = 16.0
-_INFO = {"fleetpost.mail.mail_domain_info": {"use": False}}
+_INFO = {"fleetpost.mail.mail_domain_info": {"subset": ["health"]}}
 
 
 def _answer(host: Host, recipient: str, sender: str, source: str = "") -> str:

@@ -139,6 +139,7 @@ def declarations(draw, signing=True):
             maybe(
                 owner=st.sampled_from(["alice", "bob", "vmail"]),
                 enabled=st.booleans(),
+                suspended=st.booleans(),
                 disabled_action=st.sampled_from(["reject", "defer", "accept"]),
                 ip_addresses=st.lists(st.sampled_from(ADDRESSES), max_size=3),
                 mailboxes=mailbox_entries(),
