@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Certificate
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     NO_HOST,
     Declaration,
@@ -108,14 +108,20 @@ def whole_of(desired: Host, rest: Host) -> Host:
 
 
 def restricted(declaration: Declaration, host: Host, rights: Rights) -> Declaration:
-    """The declaration with a refusal for everything that the user may not name; new domains belong to the user unless it says whose."""
+    """The declaration in which new domains belong to the user unless it says whose.
+
+    Raises MailErrors with a refusal for everything that the user may not name: then nothing else of the host is looked at.
+    """
     if rights.owners is None:
         return declaration
     domains = tuple(
         one._replace(owner=rights.name) if one.owner is None and one.name not in host.domains else one for one in declaration.domains
     )
-    refusals = list(_refusals(declaration._replace(domains=domains), host, rights))
-    return declaration._replace(domains=domains, errors=(*declaration.errors, *refusals))
+    declaration = declaration._replace(domains=domains)
+    refusals = list(_refusals(declaration, host, rights))
+    if refusals:
+        raise MailErrors([*declaration.errors, *refusals])
+    return declaration
 
 
 def refused_names(there: Host, certificates: Mapping[str, Certificate], rest: Host, places: Mapping[str, str]) -> Iterator[Refusal]:
@@ -134,7 +140,8 @@ def refused_names(there: Host, certificates: Mapping[str, Certificate], rest: Ho
 def _refusals(declaration: Declaration, host: Host, rights: Rights) -> Iterator[Refusal]:
     owned = {one.name: one.owner or "" for one in declaration.domains if one.name not in host.domains}
     for domain in declaration.domains:
-        yield from _refused_domain(domain, host, rights)
+        named_by = f"{domain.where}{'domain' if declaration.existing_only else 'name'}"
+        yield from _refused_domain(domain, named_by, host, rights)
     for mailbox in declaration.mailboxes:
         yield from _refused_mailbox(mailbox, host, rights, owned)
     for name in declaration.absent_domains:
@@ -149,16 +156,15 @@ def _refusals(declaration: Declaration, host: Host, rights: Rights) -> Iterator[
         yield Refusal(f"{owner.where}name")
 
 
-def _refused_domain(declared: DeclaredDomain, host: Host, rights: Rights) -> Iterator[Refusal]:
+def _refused_domain(declared: DeclaredDomain, named_by: str, host: Host, rights: Rights) -> Iterator[Refusal]:
     there = host.domains.get(declared.name)
     owners = rights.owners or frozenset()
-    named_by = "name" if declared.where or declared.owner else "domain"
     if there is not None and not rights.see(there):
-        yield Refusal(f"{declared.where}{named_by}")
+        yield Refusal(named_by)
     elif declared.owner is not None and declared.owner not in owners:
         yield Refusal(f"{declared.where}owner")
     elif there is None and not _may_create(declared.name, declared.owner or rights.name, host, rights):
-        yield Refusal(f"{declared.where}{named_by}")
+        yield Refusal(named_by)
     if declared.ssl:
         names = [("alias", declared.ssl.alias), *(("alternative_names", name) for name in declared.ssl.changes.get("names", ()))]
         for option, name in names:
