@@ -21,6 +21,7 @@ TABLES = (
     "/etc/exim4/domainips",
     *(f"/etc/exim4/lists/{action}_{what}" for action in ("allow", "block") for what in ("hosts", "senders")),
     "/etc/exim4/addresses",
+    "/etc/exim4/owners",
     "/etc/dovecot/users",
     "/etc/dovecot/disabled_domains",
 )
