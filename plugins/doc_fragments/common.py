@@ -28,6 +28,13 @@ options:
       - How many seconds to wait for another run on the same host before giving up with the name of its process.
     type: float
     default: 60.0
+  job_id:
+    description:
+      - The number or name of the job at the controller that this run is part of, for the log C(/var/log/mail-domains.log). Up to
+        64 letters, digits and C(._:/@+-).
+      - With AWX, C(module_defaults) for the group C(fleetpost.mail.mail) may say
+        C(job_id="{{ tower_job_id | default(omit) }}") once for all modules.
+    type: str
 """
 
     REMOVAL = r"""

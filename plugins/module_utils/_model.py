@@ -237,7 +237,7 @@ class Declaration(NamedTuple):
     and "not said": a mailbox is then turned into an alias only under prune. existing_only: a domain that is not there is an
     error, not a new one. errors: what is wrong with the entries
     themselves; they are reported together with what is wrong with the end state. acme_max_orders: how many certificates are ordered
-    in the run at most.
+    in the run at most. restore_generation: the host shall be as it was then, and nothing is declared.
     """
 
     domains: tuple[DeclaredDomain, ...] = ()
@@ -252,6 +252,7 @@ class Declaration(NamedTuple):
     existing_only: bool = False
     errors: tuple[MailError, ...] = ()
     acme_max_orders: int = DEFAULT_ACME_MAX_ORDERS
+    restore_generation: int | None = None
 
 
 class Account(NamedTuple):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_names
+from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_names, job_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, certificate_state, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
@@ -34,8 +34,8 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
 
     with_dns_records: the result names the TXT records of the declared domains' keys.
     """
-    request = _request(module)
     try:
+        request = _request(module)
         declaration = declare()
         outcome = run(declaration, request)
     except MailError as error:
@@ -51,8 +51,8 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
 
 def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> None:
     """Runs the module of one certificate to its end."""
-    request = _request(module)
     try:
+        request = _request(module)
         declaration = declare()
         names = [domain.name for domain in declaration.domains]
         before = certificate_state(request, names[0]) if names else {}
@@ -76,16 +76,26 @@ def _request(module: AnsibleModule) -> Request:
         parameters.get("password_scheme") or "BLF-CRYPT",
         tuple(parameters.get("resolvers") or ()),
         parameters.get("dns_timeout") or 20.0,
+        job=job_of(parameters),
+        module=_name_of(module),
     )
+
+
+def _name_of(module: AnsibleModule) -> str:
+    """What the log calls it: tasks may name it with or without its collection."""
+    return str(module._name).rpartition(".")[2]
 
 
 def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
     """Runs the info module to its end. `check_dns` is handed in, so that no other module carries the DNS code to the host."""
     parameters = module.params
-    request = _request(module)
     try:
+        request = _request(module)
         names = tuple(domain_names(parameters["names"] or ()))
-        question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"], parameters["check_tls"])
+        if parameters["history_limit"] < 1:
+            raise MailError("a history has at least one line", "history_limit")
+        limit = parameters["history_limit"] if parameters["history"] else None
+        question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"], parameters["check_tls"], limit)
         inventory = take_inventory(request, question, partial(check_dns, parameters) if parameters["check_dns"] else None)
     except MailError as error:
         fail(module, error)

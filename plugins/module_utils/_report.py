@@ -191,10 +191,15 @@ def _login_actions(layout: Layout, plan: Plan, present: Host, desired: Host) -> 
 def _key_actions(plan: Plan, found: list[Action]) -> Iterator[Action]:
     """Key files that are written or removed although nothing else of their domain changes."""
     changed = {action.domain for action in found}
+    yield from (action for action in key_file_actions(plan) if action.domain not in changed)
+
+
+def key_file_actions(plan: Plan) -> Iterator[Action]:
+    """Every key file that is written or removed."""
     for step in plan.steps:
-        if isinstance(step, WriteKey) and step.domain not in changed:
+        if isinstance(step, WriteKey):
             yield Action(step.domain, "write key" if step.is_secret else "write key record", f"{step.path}: {step.shown}")
-        elif isinstance(step, RemoveKey) and step.domain not in changed:
+        elif isinstance(step, RemoveKey):
             yield Action(step.domain, "remove key", step.path)
 
 

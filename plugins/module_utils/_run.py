@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _generations, _observe, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import Ordered, forget_lineages, order_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_lines import drop_tombstones
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_maker import make_certificates
@@ -22,6 +23,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._key_maker import make_keys
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
+from ansible_collections.fleetpost.mail.plugins.module_utils._log_entries import entries_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, settle, wanted_passwords
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Declaration,
@@ -44,8 +46,10 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._restore import certificates_of_change, key_files_of_change, restored
+from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy, run_by
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
-from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
+from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove, WriteTable
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
 
 # How often a run looks again after it has made keys or asked the DNS outside the lock. Twice is enough, unless others run meanwhile.
@@ -54,7 +58,8 @@ _ROUNDS = 6
 
 class Request(NamedTuple):
     """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, and whom and for how
-    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host).
+    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host). acting_as, job, module: what the log
+    says of who runs it, and of what.
     """
 
     root: str = "/"
@@ -64,6 +69,14 @@ class Request(NamedTuple):
     password_scheme: str = "BLF-CRYPT"
     resolvers: Sequence[str] = ()
     dns_timeout: float = 20.0
+    acting_as: str = ""
+    job: str = ""
+    module: str = ""
+
+    @property
+    def by(self) -> RunBy:
+        """Who runs it."""
+        return run_by(self.module, self.acting_as, self.job)
 
 
 class Outcome(NamedTuple):
@@ -113,9 +126,15 @@ def run(declaration: Declaration, request: Request) -> Outcome:
             makes = line.desired.to_make or line.desired.certified.to_make
             if not line.desired.looks and (request.check_mode or not makes):
                 outcome = _outcome(layout, line, request)
+                if request.check_mode:
+                    _audit_log.checked(tree, [action._asdict() for action in outcome.actions], request.by)
                 if request.check_mode or line.plan.is_empty:
                     return outcome
-                _apply.walk_steps(tree, layout, line.plan.steps)
+                log = _Log(tree, layout, line, outcome.actions, request.by)
+                log.begin(declaration.restore_generation)
+                with log.failures_told():
+                    _apply.walk_steps(tree, layout, line.plan.steps)
+                log.tell_of_changes()
                 removals = line.plan.removals
                 failures = _apply.set_aside(tree, layout, removals, time.time()) if removals else []
                 break
@@ -126,13 +145,63 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     if line.plan.removals:
         failures, settled = _finish(tree, layout, line, request, failures)
         plans.append(settled)
-    failed = {failure.name for failure in failures}
-    _audit_log.append(tree, layout, [action._asdict() for action in outcome.actions if not action.is_removal_of(failed)])
+    log.tell_of_removals(failures)
     if tree.skipped_ownership:
         outcome.warnings.append("ownership was left alone: this process may not change it")
     outcome.warnings.extend(_release(tree, layout, plans, request))
     not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in failures]
     return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
+
+
+class _Log:
+    """What a run tells the log: each change as soon as it is made, and before it keeps the tables as they were."""
+
+    def __init__(self, tree: Tree, layout: Layout, line: Line, actions: Sequence[Action], by: RunBy) -> None:
+        self._place = (tree, layout)
+        self._plan = line.plan
+        self._by = by
+        self._entries = entries_of(line.plan, actions, line.present, line.desired.host)
+        self._further: dict[str, int] = {}
+
+    def begin(self, needed: int | None) -> None:
+        """Sees to it that the log can be written, and keeps the tables. needed: the generation that this run goes back to."""
+        _audit_log.make_ready(*self._place)
+        if any(isinstance(step, WriteTable) for step in self._plan.steps):
+            there = {change.table.name: change.table.source for change in self._plan.changes}
+            texts = {name: text.encode("utf-8", "surrogateescape") for name, text in there.items() if text is not None}
+            number = _generations.keep(*self._place, texts, self._by, _audit_log.in_numbers(self._entries), needed)
+            self._further = {"generation": number}
+
+    @contextlib.contextmanager
+    def failures_told(self) -> Iterator[None]:
+        """Tells of a run that fails halfway; what it had not done the next one does, and tells of it."""
+        try:
+            yield
+        except MailError as error:
+            detail = f"failed within {_audit_log.in_numbers(self._entries)}. {error}"
+            self._append([{"domain": "", "action": "fail", "detail": detail}])
+            raise
+
+    def tell_of_changes(self) -> None:
+        removals = {removal.name for removal in self._plan.removals}
+        self._append([entry for entry in self._entries if not _is_removal(entry, removals)])
+
+    def tell_of_removals(self, failures: Sequence[_apply.Failure]) -> None:
+        removals = {removal.name for removal in self._plan.removals} - {failure.name for failure in failures}
+        self._append(
+            [entry for entry in self._entries if _is_removal(entry, removals)]
+            + [
+                {"domain": domain_of(one.name) or one.name, "action": "fail", "detail": f"{one.name} was not removed: {one.error}"}
+                for one in failures
+            ]
+        )
+
+    def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        _audit_log.append(*self._place, [{**entry, **self._further} for entry in entries], self._by)
+
+
+def _is_removal(entry: Mapping[str, Any], names: Collection[str]) -> bool:
+    return entry["action"] in ("remove", "remove mailbox", "remove address") and entry.get("address", entry["domain"]) in names
 
 
 def _release(tree: Tree, layout: Layout, plans: Sequence[Plan], request: Request) -> list[str]:
@@ -156,7 +225,8 @@ def _certify(tree: Tree, layout: Layout, line: Line, request: Request) -> list[M
     try:
         ordered = order_certificates(tree, layout, line.plan.orders, all_acme)
         moment = moment_text()
-        install_renewed(tree, layout, request.lock_timeout, {one.certificate.name: moment if one.error else "" for one in ordered})
+        tried = {one.certificate.name: moment if one.error else "" for one in ordered}
+        install_renewed(tree, layout, request.lock_timeout, tried, request.by)
     except MailError as error:
         failures.append(error)
     return failures + [one.error for one in ordered if one.error]
@@ -209,19 +279,37 @@ def walk_to_plan(
     """The walk as far as the plan. every_key: look at keys and certificates of all domains, and not of the declared ones alone."""
     tables = _observe.read_tables(tree, layout)
     present = _observe.read_host(tables, layout)
-    owners = {domain.owner for domain in present.domains.values()} | {layout.default_owner}
+    former = _former_host(tree, layout, declaration.restore_generation)
+    owners = {domain.owner for host in (present, former) for domain in host.domains.values()} | {layout.default_owner}
     owners.update(domain.owner for domain in declaration.domains if domain.owner)
     files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
     if every_key:
         files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
+    files += key_files_of_change(present, former)
     facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode, key_files=files)
-    certifying = gather_certificate_facts(tree, layout, present, declaration.domains, every=every_key)
+    known = present._replace(certificates={**present.certificates, **former.certificates}) if former.certificates else present
+    changing = certificates_of_change(present, former)
+    certifying = gather_certificate_facts(tree, layout, known, declaration.domains, every=every_key, further=changing)
     facts = facts._replace(sights=prepared.sights, certifying=certifying)
-    desired = merge(present, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates)
+    if declaration.restore_generation is None:
+        desired = merge(present, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates)
+    else:
+        made, kept = (prepared.keys, prepared.certificates), _generations.kept_mail(tree, layout)
+        desired = restored(layout, present, former, declaration, facts, made, kept)
     observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host))
     removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
-    made = plan(layout, observed, desired.host, facts, removing, prepared.keys, desired.certified)
-    return Line(present, desired, facts, made, [*desired.warnings, *setup_warnings(layout, observed)])
+    planned = plan(layout, observed, desired.host, facts, removing, prepared.keys, desired.certified)
+    return Line(present, desired, facts, planned, [*desired.warnings, *setup_warnings(layout, observed)])
+
+
+_NO_HOST = Host({}, {}, {})
+
+
+def _former_host(tree: Tree, layout: Layout, generation: int | None) -> Host:
+    """The host as its tables were before one of the last runs; an empty one when no run is to be undone."""
+    if generation is None:
+        return _NO_HOST
+    return _observe.read_host(_observe.read_tables(tree, layout, _generations.tables_of(tree, layout, generation)), layout)
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:

@@ -14,9 +14,12 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 
 
 def read_entries(parameters: Mapping[str, Any]) -> list[Any]:
-    """The domain entries: those given, or those in the JSON file `src`, a list or a dictionary with the key ``domains``."""
-    if parameters["domains"] is not None:
-        return list(parameters["domains"])
+    """The domain entries: those given, or those in the JSON file `src`, a list or a dictionary with the key ``domains``.
+
+    None where the host shall be as it was before.
+    """
+    if parameters["domains"] is not None or parameters["restore_generation"] is not None:
+        return list(parameters["domains"] or ())
     path = parameters["src"]
     if not parameters["remote_src"]:
         raise MailError("a file on the controller is carried by the action plugin of this collection only", "src")

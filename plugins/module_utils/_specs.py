@@ -35,6 +35,7 @@ COMMON: Spec = {
     "root": {"type": "path", "default": "/"},
     "layout": {"type": "str", "choices": ["auto", "debian", "redhat"], "default": "auto"},
     "lock_timeout": {"type": "float", "default": 60.0},
+    "job_id": {"type": "str"},
 }
 
 REMOVAL: Spec = {
@@ -190,6 +191,7 @@ DOMAINS: Spec = {
     "remote_src": {"type": "bool", "default": False},
     "prune": {"type": "bool", "default": False},
     "prune_limit": {"type": "str", "default": "10%"},
+    "restore_generation": {"type": "int"},
 }
 
 STATE: Spec = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}

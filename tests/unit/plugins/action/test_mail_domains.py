@@ -228,7 +228,7 @@ def test_errors_carry_their_positions_and_nothing_is_written(played, name):
 
 @pytest.mark.parametrize("name", ["both", "neither"])
 def test_exactly_one_of_domains_and_src_is_needed(played, name):
-    assert "exactly one of domains and src is needed" in failed(played, name)
+    assert "exactly one of domains, src and restore_generation is needed" in failed(played, name)
 
 
 @pytest.mark.parametrize(
