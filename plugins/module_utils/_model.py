@@ -287,11 +287,15 @@ class Trees(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What was found on a host: the tables as text, what they mean, and the mail directories."""
+    """What was found on a host: the tables as text, what they mean, and the mail directories.
+
+    former: the tables of the generation that a run goes back to, from which lines come back with all that stood in them.
+    """
 
     tables: Tables
     host: Host
     trees: Trees
+    former: Tables | None = None
 
 
 class FoundKey(NamedTuple):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name, record_of
@@ -51,11 +51,6 @@ class Action(NamedTuple):
     domain: str
     action: str
     detail: str
-
-    def is_removal_of(self, names: Collection[str]) -> bool:
-        """Whether this is the removal of one of the domains or addresses."""
-        name = self.domain if self.action == "remove" else self.detail.partition(",")[0]
-        return self.action.startswith("remove") and name in names
 
 
 def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list[Action]:

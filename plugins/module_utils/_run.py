@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _generations, _observe, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import Ordered, forget_lineages, order_certificates
@@ -33,6 +32,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Observed,
     PublicKey,
     Sight,
+    Tables,
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import moment_text
@@ -48,8 +48,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._restore import certificates_of_change, key_files_of_change, restored
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy, run_by
+from ansible_collections.fleetpost.mail.plugins.module_utils._run_log import RunLog
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
-from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove, WriteTable
+from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
 
 # How often a run looks again after it has made keys or asked the DNS outside the lock. Twice is enough, unless others run meanwhile.
@@ -130,7 +131,7 @@ def run(declaration: Declaration, request: Request) -> Outcome:
                     _audit_log.checked(tree, [action._asdict() for action in outcome.actions], request.by)
                 if request.check_mode or line.plan.is_empty:
                     return outcome
-                log = _Log(tree, layout, line, outcome.actions, request.by)
+                log = RunLog(tree, layout, line.plan, entries_of(line.plan, outcome.actions, line.present, line.desired.host), request.by)
                 log.begin(declaration.restore_generation)
                 with log.failures_told():
                     _apply.walk_steps(tree, layout, line.plan.steps)
@@ -151,57 +152,6 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     outcome.warnings.extend(_release(tree, layout, plans, request))
     not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in failures]
     return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
-
-
-class _Log:
-    """What a run tells the log: each change as soon as it is made, and before it keeps the tables as they were."""
-
-    def __init__(self, tree: Tree, layout: Layout, line: Line, actions: Sequence[Action], by: RunBy) -> None:
-        self._place = (tree, layout)
-        self._plan = line.plan
-        self._by = by
-        self._entries = entries_of(line.plan, actions, line.present, line.desired.host)
-        self._further: dict[str, int] = {}
-
-    def begin(self, needed: int | None) -> None:
-        """Sees to it that the log can be written, and keeps the tables. needed: the generation that this run goes back to."""
-        _audit_log.make_ready(*self._place)
-        if any(isinstance(step, WriteTable) for step in self._plan.steps):
-            there = {change.table.name: change.table.source for change in self._plan.changes}
-            texts = {name: text.encode("utf-8", "surrogateescape") for name, text in there.items() if text is not None}
-            number = _generations.keep(*self._place, texts, self._by, _audit_log.in_numbers(self._entries), needed)
-            self._further = {"generation": number}
-
-    @contextlib.contextmanager
-    def failures_told(self) -> Iterator[None]:
-        """Tells of a run that fails halfway; what it had not done the next one does, and tells of it."""
-        try:
-            yield
-        except MailError as error:
-            detail = f"failed within {_audit_log.in_numbers(self._entries)}. {error}"
-            self._append([{"domain": "", "action": "fail", "detail": detail}])
-            raise
-
-    def tell_of_changes(self) -> None:
-        removals = {removal.name for removal in self._plan.removals}
-        self._append([entry for entry in self._entries if not _is_removal(entry, removals)])
-
-    def tell_of_removals(self, failures: Sequence[_apply.Failure]) -> None:
-        removals = {removal.name for removal in self._plan.removals} - {failure.name for failure in failures}
-        self._append(
-            [entry for entry in self._entries if _is_removal(entry, removals)]
-            + [
-                {"domain": domain_of(one.name) or one.name, "action": "fail", "detail": f"{one.name} was not removed: {one.error}"}
-                for one in failures
-            ]
-        )
-
-    def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        _audit_log.append(*self._place, [{**entry, **self._further} for entry in entries], self._by)
-
-
-def _is_removal(entry: Mapping[str, Any], names: Collection[str]) -> bool:
-    return entry["action"] in ("remove", "remove mailbox", "remove address") and entry.get("address", entry["domain"]) in names
 
 
 def _release(tree: Tree, layout: Layout, plans: Sequence[Plan], request: Request) -> list[str]:
@@ -279,7 +229,7 @@ def walk_to_plan(
     """The walk as far as the plan. every_key: look at keys and certificates of all domains, and not of the declared ones alone."""
     tables = _observe.read_tables(tree, layout)
     present = _observe.read_host(tables, layout)
-    former = _former_host(tree, layout, declaration.restore_generation)
+    former_tables, former = _former(tree, layout, declaration.restore_generation)
     owners = {domain.owner for host in (present, former) for domain in host.domains.values()} | {layout.default_owner}
     owners.update(domain.owner for domain in declaration.domains if domain.owner)
     files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
@@ -296,7 +246,7 @@ def walk_to_plan(
     else:
         made, kept = (prepared.keys, prepared.certificates), _generations.kept_mail(tree, layout)
         desired = restored(layout, present, former, declaration, facts, made, kept)
-    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host))
+    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host), former_tables)
     removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
     planned = plan(layout, observed, desired.host, facts, removing, prepared.keys, desired.certified)
     return Line(present, desired, facts, planned, [*desired.warnings, *setup_warnings(layout, observed)])
@@ -305,11 +255,12 @@ def walk_to_plan(
 _NO_HOST = Host({}, {}, {})
 
 
-def _former_host(tree: Tree, layout: Layout, generation: int | None) -> Host:
-    """The host as its tables were before one of the last runs; an empty one when no run is to be undone."""
+def _former(tree: Tree, layout: Layout, generation: int | None) -> tuple[Tables | None, Host]:
+    """The tables and the host as they were before one of the last runs; an empty host when no run is to be undone."""
     if generation is None:
-        return _NO_HOST
-    return _observe.read_host(_observe.read_tables(tree, layout, _generations.tables_of(tree, layout, generation)), layout)
+        return None, _NO_HOST
+    tables = _observe.read_tables(tree, layout, _generations.tables_of(tree, layout, generation))
+    return tables, _observe.read_host(tables, layout)
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:

@@ -92,6 +92,15 @@ class FakeHost:
         """A run of mail_domains."""
         return self.run(declaration_of_domains(entries, options), check)
 
+    def restore(self, generation: int, check: bool = False, **options: Any) -> Outcome:
+        """A run of mail_domains that goes back to before an earlier one."""
+        return self.domains(check=check, restore_generation=generation, **options)
+
+    @property
+    def newest_generation(self) -> int:
+        """The number of the tables before the last run that changed one."""
+        return max(int(path.name) for path in self.path(self.layout.generations_dir).iterdir())
+
     def domain(self, name: str, check: bool = False, **options: Any) -> Outcome:
         """A run of mail_domain."""
         return self.run(declaration_of_domain({"state": "present", "name": name, **options}), check)

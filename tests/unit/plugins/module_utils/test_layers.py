@@ -53,6 +53,7 @@ CALLERS = {
     "_source",
     "_inventory",
     "_run",
+    "_run_log",
     "_dns_client",
     "_dns_sight",
     "_dns_publish",
