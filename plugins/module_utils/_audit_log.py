@@ -37,11 +37,11 @@ _LONGEST_MESSAGE = 900
 _IDENTITY = "mail-domains"
 
 
-def append(tree: Tree, layout: Layout, entries: Sequence[Entry], by: RunBy) -> None:
+def append(tree: Tree, layout: Layout, entries: Sequence[Entry], by: RunBy, priority: int = syslog.LOG_NOTICE) -> None:
     """Add one line for each entry, with the time (UTC) and who it was added; nothing for no entries.
 
     The entries must hold no secret. The file is created root:adm 0640 (root:root where there is no group adm); an
-    existing one keeps its owner and mode, as logrotate left them. Raises MailError.
+    existing one keeps its owner and mode, as logrotate left them. priority: for syslog. Raises MailError.
     """
     if not entries:
         return
@@ -51,9 +51,9 @@ def append(tree: Tree, layout: Layout, entries: Sequence[Entry], by: RunBy) -> N
     lines = "".join(json.dumps({"time": moment, **entry, **known}, ensure_ascii=True, default=str) + "\n" for entry in entries)
     _write(tree, layout.audit_log, lines.encode("ascii"))
     if len(entries) > _MANY:
-        _tell(tree, [f"{in_numbers(entries)}; each is in {layout.audit_log}"], by, syslog.LOG_NOTICE)
+        _tell(tree, [f"{in_numbers(entries)}; each is in {layout.audit_log}"], by, priority)
     else:
-        _tell(tree, [_in_words(entry) for entry in entries], by, syslog.LOG_NOTICE)
+        _tell(tree, [_in_words(entry) for entry in entries], by, priority)
 
 
 def make_ready(tree: Tree, layout: Layout) -> None:
@@ -76,7 +76,7 @@ def refused(tree: Tree, layout: Layout, refusals: Sequence[tuple[str, MailError]
         told = [_in_words(entry) for entry in entries] if len(entries) <= _MANY else [f"check mode, {in_numbers(entries)}"]
         _tell(tree, told, by, syslog.LOG_WARNING)
     else:
-        append(tree, layout, entries, by)
+        append(tree, layout, entries, by, syslog.LOG_WARNING)
 
 
 def _in_words(entry: Entry) -> str:

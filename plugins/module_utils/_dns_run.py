@@ -167,7 +167,14 @@ def _log(options: Options, changes: Sequence[Change], records: Iterable[Record],
             "domain": domains.get((change.name, change.type), ""),
             "action": "publish record" if change.after.values else "withdraw record",
             "detail": f"{change.type} {change.name} in the zone {change.zone.rstrip('.')}",
-            "changes": {"values": [list(change.before.values), list(change.after.values)], "ttl": [change.before.ttl, change.after.ttl]},
+            "changes": {
+                field: [before, after]
+                for field, before, after in (
+                    ("values", list(change.before.values), list(change.after.values)),
+                    ("ttl", change.before.ttl, change.after.ttl),
+                )
+                if before != after
+            },
         }
         for change in changes
     ]

@@ -59,9 +59,10 @@ def _lines_of(directory: int, name: str, is_zipped: bool) -> Iterator[bytes]:
         descriptor = open_entry(directory, name, name)
     except (OSError, MailError):
         return
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return
         try:
             yield from _bounded(cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_zipped else file)
         except (OSError, EOFError, zlib.error):

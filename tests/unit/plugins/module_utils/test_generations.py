@@ -13,6 +13,8 @@ import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils import _generations
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.authority import provided
+from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.certificate_world import ACME
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import HASH, OTHER_HASH
 
 pytestmark = [
@@ -277,6 +279,24 @@ def test_a_lost_key_is_made_anew_under_its_selector_and_told(host):
     assert host.table("domains") == line
     assert "PRIVATE KEY" in host.text(f"{host.layout.ssl_dir}/example.com.private")
     assert host.info(with_use=False).status[0]["healthy"]
+
+
+def test_a_certificate_of_an_authority_is_ordered_again(host, certbot):
+    host.domains({"name": "example.com", "ssl": ACME})
+    lines = host.table("certificates")
+    host.domain("example.com", state="absent", removed_mail="delete")
+    certbot.orders.clear()
+    host.restore(2)
+    assert [order["domains"] for order in certbot.orders] == ["mail.example.com"]
+    assert host.table("certificates") == lines
+
+
+def test_one_that_was_provided_is_stood_in_for_and_told(host):
+    host.domains({"name": "example.com", "ssl": provided("mail.example.com")})
+    host.domain("example.com", state="absent", removed_mail="delete")
+    outcome = host.restore(2)
+    assert "the certificate mail.example.com was provided and is lost; a self-signed one stands in" in outcome.warnings[0]
+    assert host.path(host.layout.exim_certificate("mail.example.com")).exists()
 
 
 def test_a_lost_self_signed_certificate_is_made_anew(host):
