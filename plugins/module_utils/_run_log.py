@@ -33,11 +33,14 @@ class RunLog:
     def begin(self, needed: int | None) -> None:
         """Sees to it that the log can be written, and keeps the tables. needed: the generation that this run goes back to."""
         _audit_log.make_ready(*self._place)
+        if needed is not None:
+            self._further["restores"] = needed
         if any(isinstance(step, WriteTable) for step in self._plan.steps):
             there = {change.table.name: change.table.source for change in self._plan.changes}
             texts = {name: text.encode("utf-8", "surrogateescape") for name, text in there.items() if text is not None}
-            number = _generations.keep(*self._place, texts, self._by, _audit_log.in_numbers(self._entries), needed)
-            self._further = {"generation": number}
+            numbers = _audit_log.in_numbers(self._entries)
+            changes = numbers if needed is None else f"back to {needed}, {numbers}"
+            self._further["generation"] = _generations.keep(*self._place, texts, self._by, changes, needed)
 
     @contextlib.contextmanager
     def failures_told(self) -> Iterator[None]:

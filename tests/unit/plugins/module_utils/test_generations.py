@@ -158,6 +158,9 @@ def test_the_host_is_as_it_was_with_check_mode_and_diff(peopled):
 def test_going_back_can_be_undone(peopled):
     peopled.domain("example.com", owner="bob")
     peopled.restore(2)
+    last = json.loads(peopled.text("/var/log/mail-domains.log").splitlines()[-1])
+    assert (last["restores"], last["generation"]) == (2, 3)
+    assert peopled.info(with_use=False).generations[-1]["changes"] == "back to 2, 1 change of 1 domain: 1 change"
     assert peopled.restore(3).changed
     assert "owner=bob" in peopled.table("domains")[0]
 
