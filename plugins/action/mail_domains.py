@@ -34,7 +34,9 @@ class ActionModule(ActionBase):
         if arguments.get("src") is not None and arguments.get("acting_as") not in (None, "", "root"):
             raise AnsibleActionFail("src: not available to you")
         try:
-            if self._domains is not None or not boolean(arguments.get("remote_src", False), strict=False):
+            if arguments.get("restore_generation") is None and (
+                self._domains is not None or not boolean(arguments.get("remote_src", False), strict=False)
+            ):
                 content = self._content(arguments.get("src"))
                 arguments.update(src=self._carry(content), remote_src=True)
             result.update(self._execute_module(module_name=_MODULE, module_args=arguments, task_vars=task_vars))
@@ -52,8 +54,9 @@ class ActionModule(ActionBase):
             self._domains = self._task.args["domains"]
             self._task.args = {name: value for name, value in self._task.args.items() if name != "domains"}
         arguments = dict(self._task.args)
-        if (self._domains is None) == (arguments.get("src") is None):
-            raise AnsibleActionFail("exactly one of domains and src is needed")
+        given = (self._domains, arguments.get("src"), arguments.get("restore_generation"))
+        if sum(one is not None for one in given) != 1:
+            raise AnsibleActionFail("exactly one of domains, src and restore_generation is needed")
         return arguments
 
     def _content(self, src: str | None) -> bytes:

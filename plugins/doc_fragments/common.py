@@ -35,6 +35,13 @@ options:
       - Options that are the administrator's, and whatever belongs to others, are refused with C(not available to you), and the
         attempt is logged. The page C(docs/shared-hosts.md) of the collection has the table of rights.
     type: str
+  job_id:
+    description:
+      - The number or name of the job at the controller that this run is part of, for the log C(/var/log/mail-domains.log). Up to
+        64 letters, digits and C(._:/@+-).
+      - With AWX, C(module_defaults) for the group C(fleetpost.mail.mail) may say
+        C(job_id="{{ tower_job_id | default(omit) }}") once for all modules.
+    type: str
 """
 
     REMOVAL = r"""

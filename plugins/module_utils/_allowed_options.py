@@ -36,11 +36,11 @@ _DOMAIN: Mapping[str, Any] = {
     "mailboxes": _MAILBOX,
 }
 _DNS = dict.fromkeys(["domains", "records", "ttl", "provider", "withdraw_dns", "replace", "fail_on_difference"])
-_INFO = dict.fromkeys(["names", "subset", "reseller", "check_dns", "check_tls"])
+_INFO = dict.fromkeys(["names", "subset", "reseller", "check_dns", "check_tls", "history", "history_limit"])
 
 # Of all modules; option -> what is allowed inside it, None for anything.
 ALLOWED: Mapping[str, Any] = {
-    **dict.fromkeys(["acting_as", "lock_timeout", "removed_mail", "password_scheme", "dmarc_template", "address"]),
+    **dict.fromkeys(["acting_as", "job_id", "lock_timeout", "removed_mail", "password_scheme", "dmarc_template", "address"]),
     **_MAILBOX,
     **_DKIM,
     **_SSL,

@@ -46,8 +46,11 @@ def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaratio
         reader.domain_entry(entry, f"domains[{index}]")
     for index, owner in enumerate(options.get("owners") or ()):
         reader.owner_entry(owner, f"owners[{index}]")
+    generation = options.get("restore_generation")
     return reader.declaration(options)._replace(
-        prune=bool(options.get("prune")), prune_limit=options.get("prune_limit") or DEFAULT_PRUNE_LIMIT
+        prune=bool(options.get("prune")) and generation is None,
+        prune_limit=options.get("prune_limit") or DEFAULT_PRUNE_LIMIT,
+        restore_generation=generation,
     )
 
 
@@ -107,6 +110,14 @@ def domain_patterns(names: Iterable[str]) -> list[str]:
     if reader.errors:
         raise MailErrors(reader.errors)
     return list(found or ())
+
+
+def job_of(options: Entry) -> str:
+    """The controller's job, empty when none is said. Raises MailError."""
+    try:
+        return _names.job_id(options["job_id"]) if options.get("job_id") else ""
+    except ValueError as error:
+        raise MailError(str(error), "job_id") from None
 
 
 class _Reader(Converter):

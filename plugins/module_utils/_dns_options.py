@@ -25,7 +25,10 @@ _LARGEST_TTL = 2**31 - 1
 
 
 class Options(NamedTuple):
-    """What a task asks for. names: None for all domains. provider: None when nothing is to be published."""
+    """What a task asks for. names: None for all domains. provider: None when nothing is to be published.
+
+    acting_as, job: what the log says of who runs it.
+    """
 
     names: tuple[str, ...] | None
     state: str
@@ -38,6 +41,10 @@ class Options(NamedTuple):
     withdraws: bool
     fails: bool
     provider: Provider | None
+    root: str = "/"
+    layout: str = "auto"
+    acting_as: str = ""
+    job: str = ""
 
 
 def options_of(parameters: Mapping[str, Any]) -> Options:
@@ -61,6 +68,10 @@ def options_of(parameters: Mapping[str, Any]) -> Options:
         parameters["withdraw_dns"],
         parameters["fail_on_difference"],
         _provider(reader, parameters["provider"]),
+        parameters.get("root", "/"),
+        parameters.get("layout", "auto"),
+        parameters.get("acting_as") or "",
+        reader.convert(_names.job_id, parameters.get("job_id") or None, "job_id") or "",
     )
     reader.errors.extend(_contradictions(options))
     if reader.errors:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.fleetpost.mail.plugins.module_utils import _dns_verify
+from ansible_collections.fleetpost.mail.plugins.module_utils import _audit_log, _dns_verify
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_changes import (
     Change,
     Key,
@@ -32,7 +32,10 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import
     zone_file,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import LibraryError, MailError, MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Refusal, is_administrator
+from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import run_by
 
 
 class DnsOutcome(NamedTuple):
@@ -58,7 +61,7 @@ def run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
 
 def _run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
     options = options_of(parameters)
-    place = (parameters["root"], parameters["layout"], parameters["lock_timeout"], parameters["acting_as"] or "")
+    place = (options.root, options.layout, parameters["lock_timeout"], parameters["acting_as"] or "")
     given = Given(options.mail_host, options.mail_host_addresses)
     view = read_view(*place, options.names, given, options.wishes.kinds)
     unknown = _unknown(options, view)
@@ -156,7 +159,35 @@ def _changed(options: Options, view: View, records: list[Record], check_mode: bo
         server = _dns_verify.address_of(options.provider.server, options.resolvers, options.seconds)
         provider = options.provider._replace(server=server)
         published = publish([*to_publish, *to_withdraw], planner, provider, options.seconds, check_mode)
+        _log(options, published.changes, [*to_publish, *to_withdraw], check_mode)
     return DnsOutcome(_result(options, records, published.changes), warnings, published.failures)
+
+
+def _log(options: Options, changes: Sequence[Change], records: Iterable[Record], check_mode: bool) -> None:
+    """Tells the log which record sets were changed, and of which mail domain they are."""
+    domains = {(record.name, record.type): record.domain for record in records}
+    entries = [
+        {
+            "domain": domains.get((change.name, change.type), ""),
+            "action": "publish record" if change.after.values else "withdraw record",
+            "detail": f"{change.type} {change.name} in the zone {change.zone.rstrip('.')}",
+            "changes": {
+                field: [before, after]
+                for field, before, after in (
+                    ("values", list(change.before.values), list(change.after.values)),
+                    ("ttl", change.before.ttl, change.after.ttl),
+                )
+                if before != after
+            },
+        }
+        for change in changes
+    ]
+    tree = Tree(options.root)
+    by = run_by("mail_domain_dns", options.acting_as, options.job)
+    if check_mode:
+        _audit_log.checked(tree, entries, by)
+    else:
+        _audit_log.append(tree, find_layout(tree, options.layout), entries, by)
 
 
 def _within(records: Iterable[Record], known: set[Key]) -> list[Record]:

@@ -17,8 +17,11 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import state_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._gather import declaration_of, owner_entry, problems_of, sizes_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._generations import generations
+from ansible_collections.fleetpost.mail.plugins.module_utils._history import histories, last_changes
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
+from ansible_collections.fleetpost.mail.plugins.module_utils._log_files import log_lines
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Domain, Facts, Host, Mailbox, domain_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe import read_host, read_tables
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
@@ -34,7 +37,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._tls_client import 
 class Question(NamedTuple):
     """What is asked: domains by name or pattern (none: all), owner, reseller and whether they are on; whether their use is counted, in
     whole and for each mailbox, and their health is judged; a file to export to, and whether the running servers are asked which
-    certificates they show.
+    certificates they show. history_limit: of how many lines of the log for a domain; None for none.
     """
 
     names: Collection[str] = ()
@@ -46,6 +49,7 @@ class Question(NamedTuple):
     with_mailboxes: bool = False
     export_file: str | None = None
     with_tls: bool = False
+    history_limit: int | None = None
 
 
 # Where TLS begins with the connection.
@@ -57,7 +61,7 @@ DnsCheck = Callable[[Tree, Layout, Host, Collection[str]], Mapping[str, tuple[li
 
 class Inventory(NamedTuple):
     """The answer. domains, owners: in mail_domains' input shape. status: one dictionary a domain. certificates: one a certificate of
-    these domains, and of the host. changed: the export was written.
+    these domains, and of the host. changed: the export was written. generations: what mail_domains can go back to, the oldest first.
     """
 
     domains: list[dict[str, Any]]
@@ -65,6 +69,7 @@ class Inventory(NamedTuple):
     status: list[dict[str, Any]]
     certificates: list[dict[str, Any]]
     changed: bool
+    generations: list[dict[str, Any]]
 
 
 def take_inventory(request: Request, question: Question, check_dns: DnsCheck | None = None) -> Inventory:
@@ -83,12 +88,14 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
     _add_use(tree, layout, host, status, question)
     if check_dns:
         _add_dns(status, check_dns(tree, layout, host, names))
+    _add_history(tree, layout, status, host, question.history_limit)
     owners = [owner_entry(owner) for name, owner in sorted(host.owners.items()) if rights.owners is None or name in rights.owners]
     changed = False
     if question.export_file:
         entries = declaration_of(host, names, with_hashes=True)
         changed = _export(tree, question.export_file, {"domains": entries, "owners": owners}, request.check_mode)
-    return Inventory(declaration_of(host, names), owners, status, certificates, changed)
+    kept = [generation.shown for generation in generations(tree, layout)] if rights.owners is None else []
+    return Inventory(declaration_of(host, names), owners, status, certificates, changed, kept)
 
 
 def _is_asked(question: Question, domain: Domain, host: Host) -> bool:
@@ -190,6 +197,20 @@ def _add_use(tree: Tree, layout: Layout, host: Host, status: list[dict[str, Any]
         if isinstance(one, Mailbox) and domain in entries:
             size, files = _mail_tree.usage(tree, layout.mailbox_tree(address))
             entries[domain]["mailbox_use"].append({"address": address, "quota": one.quota or "none", "bytes": size, "files": files})
+
+
+def _add_history(tree: Tree, layout: Layout, status: list[dict[str, Any]], host: Host, limit: int | None) -> None:
+    """What the log says of each domain; of all its files only when that is asked for, as unpacking takes its time."""
+    certificates = {entry["name"]: host.domains[entry["name"]].certificate for entry in status}
+    if limit is None:
+        last = last_changes(log_lines(tree, layout, with_zipped=False), certificates)
+        for entry in status:
+            entry["last_change"] = last.get(entry["name"], "")
+        return
+    found = histories(log_lines(tree, layout, with_zipped=True), certificates, limit)
+    for entry in status:
+        entry["history"] = found.get(entry["name"], [])
+        entry["last_change"] = entry["history"][-1]["time"] if entry["history"] else ""
 
 
 def _add_dns(status: list[dict[str, Any]], checked: Mapping[str, tuple[list[dict[str, Any]], list[str]]]) -> None:

@@ -36,6 +36,8 @@ class Layout:
     certbot_log: str = "/var/log/letsencrypt/letsencrypt.log"
     acme_hook: str = "/usr/local/sbin/mail-domain-certificates"
     audit_log: str = "/var/log/mail-domains.log"
+    # The tables as they were before each of the last runs.
+    generations_dir: str = "/var/lib/mail-domains/generations"
     default_owner: str = "vmail"
 
     @property

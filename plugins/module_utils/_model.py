@@ -253,7 +253,7 @@ class Declaration(NamedTuple):
     and "not said": a mailbox is then turned into an alias only under prune. existing_only: a domain that is not there is an
     error, not a new one. errors: what is wrong with the entries
     themselves; they are reported together with what is wrong with the end state. acme_max_orders: how many certificates are ordered
-    in the run at most.
+    in the run at most. restore_generation: the host shall be as it was then, and nothing is declared.
     """
 
     domains: tuple[DeclaredDomain, ...] = ()
@@ -269,6 +269,7 @@ class Declaration(NamedTuple):
     errors: tuple[MailError, ...] = ()
     acme_max_orders: int = DEFAULT_ACME_MAX_ORDERS
     owners: tuple[DeclaredOwner, ...] = ()
+    restore_generation: int | None = None
 
 
 class Account(NamedTuple):
@@ -304,11 +305,15 @@ class Trees(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """What was found on a host: the tables as text, what they mean, and the mail directories."""
+    """What was found on a host: the tables as text, what they mean, and the mail directories.
+
+    former: the tables of the generation that a run goes back to, from which lines come back with all that stood in them.
+    """
 
     tables: Tables
     host: Host
     trees: Trees
+    former: Tables | None = None
 
 
 class FoundKey(NamedTuple):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,12 +13,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetpost.mail.plugins.module_utils._allowed_options import refused_options
-from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_patterns
+from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_patterns, job_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, certificate_state, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import changed_domains, key_records
-from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, run
+from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, note_refusals, run
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import COMMON, Spec
 
 # A run builds some hundred thousand small values that live until its end: looking for cycles among them costs a fifth of
@@ -35,8 +36,8 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
 
     with_dns_records: the result names the TXT records of the declared domains' keys.
     """
-    request = _request(module)
     try:
+        request = _request(module)
         declaration = _allowed(module, declare())
         outcome = run(declaration, request)
     except MailError as error:
@@ -52,8 +53,8 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
 
 def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]) -> None:
     """Runs the module of one certificate to its end."""
-    request = _request(module)
     try:
+        request = _request(module)
         declaration = _allowed(module, declare())
         names = [domain.name for domain in declaration.domains]
         before = certificate_state(request, names[0]) if names else {}
@@ -89,18 +90,27 @@ def _request(module: AnsibleModule) -> Request:
         parameters["lock_timeout"],
         module.check_mode,
         parameters.get("password_scheme") or "BLF-CRYPT",
-        parameters["acting_as"] or "",
         tuple(parameters.get("resolvers") or ()),
         parameters.get("dns_timeout") or 20.0,
+        acting_as=parameters["acting_as"] or "",
+        job=job_of(parameters),
+        module=_name_of(module),
     )
+
+
+def _name_of(module: AnsibleModule) -> str:
+    """What the log calls it: tasks may name it with or without its collection."""
+    return str(module._name).rpartition(".")[2]
 
 
 def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
     """Runs the info module to its end. `check_dns` is handed in, so that no other module carries the DNS code to the host."""
     parameters = module.params
-    request = _request(module)
     try:
+        request = _request(module)
         _refuse_options(module)
+        if parameters["history_limit"] < 1:
+            raise MailError("a history has at least one line", "history_limit")
         question = Question(
             tuple(domain_patterns(parameters["names"] or ())),
             parameters["owner"],
@@ -111,6 +121,7 @@ def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
             with_mailboxes="mailboxes" in parameters["subset"],
             export_file=parameters["export_file"],
             with_tls=parameters["check_tls"],
+            history_limit=parameters["history_limit"] if parameters["history"] else None,
         )
         inventory = take_inventory(request, question, partial(check_dns, parameters) if parameters["check_dns"] else None)
     except MailError as error:
@@ -137,6 +148,9 @@ def dns_module(module: AnsibleModule, run_dns: Callable[[Mapping[str, Any], bool
 def fail(module: AnsibleModule, error: MailError) -> None:
     """Ends a module with what is wrong; `errors` holds each error apart."""
     errors = error.errors if isinstance(error, MailErrors) else (error,)
+    # What is wrong is told also where the log cannot be written.
+    with contextlib.suppress(MailError):
+        note_refusals(errors, _request(module))
     module.fail_json(msg=str(error), errors=[_as_result(one) for one in errors])
 
 

@@ -26,6 +26,7 @@ _LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*(?<!\.)
 _EXTERNAL_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_'+=~*&-]+(?:\.[A-Za-z0-9_'+=~*&-]+)*\Z")
 _PREFIX_LENGTH = re.compile(r"[0-9]{1,3}\Z")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,63}\Z")
 _QUOTA = re.compile(r"([1-9][0-9]{0,14}) ?([KMGT])(?:I?B)?\Z")
 _SCHEMED_HASH = re.compile(r"\{([A-Za-z0-9.-]+)\}([\"-9;-z|~][!-9;-z|~]*)\Z")
 _CRYPT_HASH = re.compile(r"\$[0-9a-z-]+\$[!-9;-z|~]+\Z")
@@ -225,6 +226,13 @@ def tsig_key_name(text: str) -> str:
     if len(name) > 253 or not _KEY_NAME.match(name):
         raise ValueError(f"{printable(text)} is not the name of a TSIG key")
     return name
+
+
+def job_id(text: str) -> str:
+    """The number or name of a job of a controller such as AWX, as it may stand in a log."""
+    if not _JOB.match(text):
+        raise ValueError(f"{printable(text)} is no job: up to 64 letters, digits and ._:/@+- are")
+    return text
 
 
 def absolute_path(text: str) -> str:

@@ -12,7 +12,7 @@ import pwd
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dovecot, _exim, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_table import CERTIFICATES_HEADER, read_certificates
@@ -38,8 +38,8 @@ _EXIM_NAMES = re.compile(r"^(?:primary_hostname|MD_OWNNAMES)\s*=\s*(.+)$", re.MU
 _DOVECOT_24 = re.compile(r"^\s*dovecot_config_version\s*=\s*2\.[4-9]", re.MULTILINE)
 
 
-def read_tables(tree: Tree, layout: Layout) -> Tables:
-    """The tables. Raises MailError with file and line number for what cannot be read."""
+def read_tables(tree: Tree, layout: Layout, generation: Mapping[str, bytes] | None = None) -> Tables:
+    """The tables, or those of a generation (name -> text). Raises MailError with file and line number for what cannot be read."""
     files: dict[str, Ownership] = {}
     for directory in (layout.exim_dir, layout.lists_dir, layout.dovecot_dir):
         found = tree.lstat(directory)
@@ -48,6 +48,8 @@ def read_tables(tree: Tree, layout: Layout) -> Tables:
 
     def table(name: str, path: str, header: str, separator: str = ": ") -> Table:
         directory_is_there = path.rpartition("/")[0] in files
+        if generation is not None:
+            return parse_table(name, path, generation.get(name), header, separator)
         content = tree.read(path) if directory_is_there else None
         if content is not None:
             status = tree.lstat(path)

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import (
     look_at_certificates,
@@ -28,14 +29,18 @@ _CERTBOT = ("/usr/bin/certbot", "/usr/local/bin/certbot", "/snap/bin/certbot")
 
 
 def gather_certificate_facts(
-    tree: Tree, layout: Layout, there: Host, declared: Sequence[DeclaredDomain], every: bool = False
+    tree: Tree, layout: Layout, there: Host, declared: Sequence[DeclaredDomain], every: bool = False, further: Iterable[str] = ()
 ) -> CertificateFacts:
-    """What a plan must know of certificates. every: look at all of them, and not only at what is declared or missing."""
+    """What a plan must know of certificates. every: look at all of them, and not only at what is declared or missing.
+
+    further: the names of others to look at.
+    """
     configuration = (tree.read(layout.exim_conf) or b"").decode("utf-8", "replace")
     host = _HOST_CERTIFICATE.search(configuration)
     host_name = host.group(1) if host else ""
     files = _certificate_files(tree, layout)
-    names = list(dict.fromkeys(there.certificates if every else certificates_to_look_at(there, declared, host_name, files)))
+    some = itertools.chain(certificates_to_look_at(there, declared, host_name, files), further)
+    names = list(dict.fromkeys(there.certificates if every else some))
     present = [there.certificates[name] for name in names if name in there.certificates]
     ssl = [domain.ssl for domain in declared if domain.ssl]
     has_acme = any(one.changes.get("provider") == "acme" for one in ssl) or any(one.provider == "acme" for one in present)

@@ -15,7 +15,7 @@ _LIMIT = re.compile(r"(\d+)\s*(%?)\Z")
 
 
 def check_limit(host: Host, declaration: Declaration, domains: set[str], addresses: set[str]) -> Iterator[MailError]:
-    """An error for domains and one for mailboxes when `prune` would remove more than the limit of what is there.
+    """An error for domains and one for mailboxes when `prune`, or the way back to a generation, would remove more than the limit.
 
     The limit is a percentage of what is there (``10%``) or a number; it holds for domains and for mailboxes each.
     Mailboxes of removed domains count. An empty declaration is refused unless the limit is ``100%``.
@@ -24,22 +24,29 @@ def check_limit(host: Host, declaration: Declaration, domains: set[str], address
     if not found:
         yield MailError(f"{declaration.prune_limit!r} is no limit: write a number or a percentage such as 10%", "prune_limit")
         return
-    if not declaration.domains and declaration.prune_limit.strip() != "100%":
+    is_back = declaration.restore_generation is not None
+    if not declaration.domains and not is_back and declaration.prune_limit.strip() != "100%":
         yield MailError(
             "prune with an empty list would remove every mail domain of the host",
             "domains",
             'If that is what you want, say it with prune_limit: "100%"',
         )
         return
+    way = f"going back to generation {declaration.restore_generation}" if is_back else "prune"
+    remedy = (
+        "See what it would remove with --check --diff and a higher prune_limit"
+        if is_back
+        else "Check the list, or raise prune_limit for this run"
+    )
     mailboxes = {name for name, address in host.addresses.items() if not isinstance(address, Alias)}
     removed = {name for name in mailboxes if name in addresses or domain_of(name) in domains}
     for what, gone, there in (("domains", domains, host.domains), ("mailboxes", removed, mailboxes)):
         allowed = len(there) * int(found.group(1)) // 100 if found.group(2) else int(found.group(1))
         if len(gone) > allowed:
             yield MailError(
-                f"prune would remove {len(gone)} of {len(there)} {what} ({_some(gone)}), the limit is {declaration.prune_limit}",
+                f"{way} would remove {len(gone)} of {len(there)} {what} ({_some(gone)}), the limit is {declaration.prune_limit}",
                 "prune_limit",
-                "Check the list, or raise prune_limit for this run",
+                remedy,
             )
 
 

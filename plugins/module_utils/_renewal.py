@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _audit_log
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import ORDERING, trusted_environment
@@ -27,19 +28,32 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._install import install_for_dovecot, show_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
+from ansible_collections.fleetpost.mail.plugins.module_utils._moments import iso_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
+from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy, run_by
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import ownership_of
 
 _DOVECOT_OWNERSHIP = Ownership(0, 0, 0o600)
 _LOCK_SECONDS = 300.0
+_HOOK = "mail-domain-certificates"
 
 
-def install_renewed(tree: Tree, layout: Layout, lock_timeout: float, failed: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+class _Fresh(NamedTuple):
+    """A certificate that is to be installed: key and chain, and until when the old and the new one are valid."""
+
+    name: str
+    content: bytes
+    ends: list[str | None]
+
+
+def install_renewed(
+    tree: Tree, layout: Layout, lock_timeout: float, failed: Mapping[str, str] = MappingProxyType({}), by: RunBy | None = None
+) -> list[str]:
     """Gives both servers what certbot keeps and they do not show yet. Returns the names of these certificates. Raises MailError.
 
     failed: certificates whose order was tried just now -> the moment it failed, empty for those that were got. It is noted in the
-    table, so that the next run begins with others.
+    table, so that the next run begins with others. by: who ordered them; the hook when it is omitted.
     """
     with host_lock(tree, layout, lock_timeout):
         if failed:
@@ -51,24 +65,29 @@ def install_renewed(tree: Tree, layout: Layout, lock_timeout: float, failed: Map
             # The table is readable by Exim's group, and so are Exim's copies.
             status = tree.lstat(layout.certificates)
             readers = ownership_of(status) if status else Ownership(0, 0, 0o640)
-            files = [(layout.dovecot_certificate(name), content, _DOVECOT_OWNERSHIP) for name, content in fresh]
+            files = [(layout.dovecot_certificate(one.name), one.content, _DOVECOT_OWNERSHIP) for one in fresh]
             install_for_dovecot(tree, layout, files)
-            tree.write_files([(layout.exim_certificate(name), content, readers) for name, content in fresh])
+            tree.write_files([(layout.exim_certificate(one.name), one.content, readers) for one in fresh])
         if fresh or (tree.is_host and tree.exists(layout.reload_marker)):
             show_certificates(tree, layout)
-    names = [name for name, _content in fresh]
-    _audit_log.append(tree, layout, [{"domain": "", "action": "install certificate", "detail": name} for name in names])
-    return names
+    entries = [
+        {"domain": "", "action": "install certificate", "detail": one.name, "certificate": one.name, "changes": {"not_after": one.ends}}
+        for one in fresh
+    ]
+    _audit_log.append(tree, layout, entries, by or run_by(_HOOK))
+    return [one.name for one in fresh]
 
 
-def _fresh(certificates: Collection[Certificate], found: Mapping[str, FoundCertificate], now: float) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each certificate that a server does not have as certbot keeps it."""
+def _fresh(certificates: Collection[Certificate], found: Mapping[str, FoundCertificate], now: float) -> Iterator[_Fresh]:
+    """Each certificate that a server does not have as certbot keeps it."""
     for certificate in certificates:
         there = found[certificate.name]
         lineage = usable_lineage(certificate, there, now)
         content = marked(certificate.name, lineage.content) if lineage else None
         if content and any(copy is None or copy.content != content for copy in (there.exim, there.dovecot)):
-            yield certificate.name, content
+            old = next((copy.pair for copy in (there.exim, there.dovecot) if copy and copy.pair), None)
+            ends = [iso_text(pair.not_after) if pair else None for pair in (old, lineage.pair if lineage else None)]
+            yield _Fresh(certificate.name, content, ends)
 
 
 def main(arguments: Sequence[str]) -> int:

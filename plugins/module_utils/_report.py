@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name, record_of
@@ -52,11 +52,6 @@ class Action(NamedTuple):
     domain: str
     action: str
     detail: str
-
-    def is_removal_of(self, names: Collection[str]) -> bool:
-        """Whether this is the removal of one of the domains or addresses."""
-        name = self.domain if self.action == "remove" else self.detail.partition(",")[0]
-        return self.action.startswith("remove") and name in names
 
 
 def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list[Action]:
@@ -208,10 +203,15 @@ def _login_actions(layout: Layout, plan: Plan, present: Host, desired: Host) -> 
 def _key_actions(plan: Plan, found: list[Action]) -> Iterator[Action]:
     """Key files that are written or removed although nothing else of their domain changes."""
     changed = {action.domain for action in found}
+    yield from (action for action in key_file_actions(plan) if action.domain not in changed)
+
+
+def key_file_actions(plan: Plan) -> Iterator[Action]:
+    """Every key file that is written or removed."""
     for step in plan.steps:
-        if isinstance(step, WriteKey) and step.domain not in changed:
+        if isinstance(step, WriteKey):
             yield Action(step.domain, "write key" if step.is_secret else "write key record", f"{step.path}: {step.shown}")
-        elif isinstance(step, RemoveKey) and step.domain not in changed:
+        elif isinstance(step, RemoveKey):
             yield Action(step.domain, "remove key", step.path)
 
 

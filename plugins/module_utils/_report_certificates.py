@@ -62,15 +62,16 @@ def ordered(order: Order) -> str:
 
 
 def _differences(there: Certificate, wanted: Certificate) -> str:
-    before = _flat(there)
+    before = certificate_fields(there)
     return ", ".join(
         f"{field}: {before.get(field) or 'none'} -> {value or 'none'}"
-        for field, value in _flat(wanted).items()
+        for field, value in certificate_fields(wanted).items()
         if before.get(field) != value
     )
 
 
-def _flat(certificate: Certificate) -> dict[str, str]:
+def certificate_fields(certificate: Certificate) -> dict[str, str]:
+    """Field -> value as text, those of ACME among them."""
     fields = {field: value for field, value in certificate._asdict().items() if field not in (*_HIDDEN_FIELDS, "acme")}
     fields.update(certificate.acme._asdict() if certificate.acme else {})
     return {field: ", ".join(filter(None, value)) if isinstance(value, tuple) else str(value) for field, value in fields.items()}

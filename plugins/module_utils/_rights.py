@@ -32,10 +32,11 @@ NOT_AVAILABLE = "not available to you"
 
 
 class Refusal(MailError):
-    """Something that the user in whose name a run acts may not see or change; it is logged."""
+    """Something that the user in whose name a run acts may not see or change. domain: what it was about, for the log."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, domain: str = "") -> None:
         super().__init__(NOT_AVAILABLE, where)
+        self.domain = domain
 
 
 class Rights(NamedTuple):
@@ -134,7 +135,7 @@ def refused_names(there: Host, certificates: Mapping[str, Certificate], rest: Ho
     for one in changed:
         if not taken.isdisjoint(one.all_names):
             domain = next((name for name in places if any(_is_within(shown, name) for shown in one.all_names)), "")
-            yield Refusal(f"{places.get(domain, '')}ssl")
+            yield Refusal(f"{places.get(domain, '')}ssl", domain)
 
 
 def _refusals(declaration: Declaration, host: Host, rights: Rights) -> Iterator[Refusal]:
@@ -148,10 +149,10 @@ def _refusals(declaration: Declaration, host: Host, rights: Rights) -> Iterator[
         there = host.domains.get(name)
         # What is gone already may be removed again by who could have made it.
         if there.suspended or not rights.see(there) if there else not _may_create(name, rights.name, host, rights):
-            yield Refusal("name")
+            yield Refusal("name", name)
     for address in declaration.absent_addresses:
         if not rights.see(host.domains.get(domain_of(address))):
-            yield Refusal("address")
+            yield Refusal("address", domain_of(address))
     for owner in declaration.owners:
         yield Refusal(f"{owner.where}name")
 
@@ -160,16 +161,16 @@ def _refused_domain(declared: DeclaredDomain, named_by: str, host: Host, rights:
     there = host.domains.get(declared.name)
     owners = rights.owners or frozenset()
     if there is not None and not rights.see(there):
-        yield Refusal(named_by)
+        yield Refusal(named_by, declared.name)
     elif declared.owner is not None and declared.owner not in owners:
-        yield Refusal(f"{declared.where}owner")
+        yield Refusal(f"{declared.where}owner", declared.name)
     elif there is None and not _may_create(declared.name, declared.owner or rights.name, host, rights):
-        yield Refusal(named_by)
+        yield Refusal(named_by, declared.name)
     if declared.ssl:
         names = [("alias", declared.ssl.alias), *(("alternative_names", name) for name in declared.ssl.changes.get("names", ()))]
         for option, name in names:
             if name and not _is_within(name, declared.name):
-                yield Refusal(f"{declared.ssl.where}{option}")
+                yield Refusal(f"{declared.ssl.where}{option}", declared.name)
 
 
 def _may_create(name: str, owner: str, host: Host, rights: Rights) -> bool:
@@ -193,10 +194,10 @@ def _is_within(name: str, domain: str) -> bool:
 def _refused_mailbox(declared: DeclaredMailbox, host: Host, rights: Rights, new: Mapping[str, str]) -> Iterator[Refusal]:
     domain = domain_of(declared.address)
     if domain not in new and not rights.see(host.domains.get(domain)):
-        yield Refusal(f"{declared.where}{'name' if declared.where else 'address'}")
+        yield Refusal(f"{declared.where}{'name' if declared.where else 'address'}", domain)
         return
     there = host.addresses.get(declared.address)
     had = there.senders if isinstance(there, Mailbox) else ()
     for index, sender in enumerate(declared.senders or ()):
         if sender not in had and domain_of(sender) not in new and not rights.see(host.domains.get(domain_of(sender))):
-            yield Refusal(f"{declared.where}senders[{index}]")
+            yield Refusal(f"{declared.where}senders[{index}]", domain)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _generations, _observe, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import Ordered, forget_lineages, order_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_lines import drop_tombstones
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_maker import make_certificates
@@ -22,8 +22,10 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._key_maker import make_keys
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
+from ansible_collections.fleetpost.mail.plugins.module_utils._log_entries import entries_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, wanted_passwords
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    NO_HOST,
     Declaration,
     Facts,
     Host,
@@ -31,6 +33,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Observed,
     PublicKey,
     Sight,
+    Tables,
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import moment_text
@@ -44,7 +47,10 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._rights import parts_of, restricted, rights_of, whole_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._restore import certificates_of_change, key_files_of_change, restored
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Refusal, parts_of, restricted, rights_of, whole_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy, run_by
+from ansible_collections.fleetpost.mail.plugins.module_utils._run_log import RunLog
 from ansible_collections.fleetpost.mail.plugins.module_utils._settle import settle
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
@@ -56,9 +62,9 @@ _ROUNDS = 6
 
 
 class Request(NamedTuple):
-    """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, in whose name it acts
-    (empty: the administrator's), and whom and for how long a rotation of DKIM keys asks for its TXT records (no resolvers: those of
-    the host).
+    """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, and whom and for how
+    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host). acting_as: in whose name it acts, empty
+    for the administrator's. job, module: what the log says of what runs it.
     """
 
     root: str = "/"
@@ -66,9 +72,16 @@ class Request(NamedTuple):
     lock_timeout: float = 60.0
     check_mode: bool = False
     password_scheme: str = "BLF-CRYPT"
-    acting_as: str = ""
     resolvers: Sequence[str] = ()
     dns_timeout: float = 20.0
+    acting_as: str = ""
+    job: str = ""
+    module: str = ""
+
+    @property
+    def by(self) -> RunBy:
+        """Who runs it."""
+        return run_by(self.module, self.acting_as, self.job)
 
 
 class Outcome(NamedTuple):
@@ -123,9 +136,15 @@ def run(declaration: Declaration, request: Request) -> Outcome:
             makes = line.desired.to_make or line.desired.certified.to_make
             if not line.desired.looks and (request.check_mode or not makes):
                 outcome = _outcome(layout, line, request)
+                if request.check_mode:
+                    _audit_log.checked(tree, [action._asdict() for action in outcome.actions], request.by)
                 if request.check_mode or line.plan.is_empty:
                     return outcome
-                _apply.walk_steps(tree, layout, line.plan.steps)
+                log = RunLog(tree, layout, line.plan, _entries(layout, line, outcome), request.by)
+                log.begin(declaration.restore_generation)
+                with log.failures_told():
+                    _apply.walk_steps(tree, layout, line.plan.steps)
+                log.tell_of_changes()
                 removals = line.plan.removals
                 failures = _apply.set_aside(tree, layout, removals, time.time()) if removals else []
                 break
@@ -136,15 +155,21 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     if line.plan.removals:
         failures, settled = _finish(tree, layout, line, request, failures)
         plans.append(settled)
-    failed = {failure.name for failure in failures}
-    actions = outcome.actions if line.seen is line.present else actions_of(layout, line.plan, line.present, line.whole)
-    _audit_log.append(tree, layout, [action._asdict() for action in actions if not action.is_removal_of(failed)])
+    log.tell_of_removals(failures)
     if tree.skipped_ownership:
         outcome.warnings.append("ownership was left alone: this process may not change it")
     outcome.warnings.extend(_release(tree, layout, plans, request))
     told = [failure for failure in failures if (domain_of(failure.name) or failure.name) in line.seen.domains]
     not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in told]
     return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
+
+
+def note_refusals(errors: Sequence[MailError], request: Request) -> None:
+    """Logs what was refused to whom a run acts for, on this host: another root is among what is refused. Raises MailError."""
+    refusals = [(one.domain, one) for one in errors if isinstance(one, Refusal)]
+    if refusals:
+        tree = Tree("/")
+        _audit_log.refused(tree, find_layout(tree, "auto"), refusals, request.by, request.check_mode)
 
 
 def _release(tree: Tree, layout: Layout, plans: Sequence[Plan], request: Request) -> list[str]:
@@ -168,7 +193,8 @@ def _certify(tree: Tree, layout: Layout, line: Line, request: Request) -> list[M
     try:
         ordered = order_certificates(tree, layout, line.plan.orders, all_acme)
         moment = moment_text()
-        install_renewed(tree, layout, request.lock_timeout, {one.certificate.name: moment if one.error else "" for one in ordered})
+        tried = {one.certificate.name: moment if one.error else "" for one in ordered}
+        install_renewed(tree, layout, request.lock_timeout, tried, request.by)
     except MailError as error:
         failures.append(error)
     return failures + [one.error for one in ordered if one.error]
@@ -221,7 +247,8 @@ def walk_to_plan(
     """The walk as far as the plan. every_key: look at keys and certificates of all domains, and not of the declared ones alone."""
     tables = _observe.read_tables(tree, layout)
     present = _observe.read_host(tables, layout)
-    owners = {domain.owner for domain in present.domains.values()} | {layout.default_owner}
+    former_tables, former = _former(tree, layout, declaration.restore_generation)
+    owners = {domain.owner for host in (present, former) for domain in host.domains.values()} | {layout.default_owner}
     owners.update(domain.owner for domain in declaration.domains if domain.owner)
     owners.update(owner.name for owner in declaration.owners)
     rights = rights_of(request.acting_as, present)
@@ -231,16 +258,31 @@ def walk_to_plan(
     files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
     if every_key:
         files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
+    files += key_files_of_change(present, former)
     facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode, key_files=files)
-    certifying = gather_certificate_facts(tree, layout, present, declaration.domains, every=every_key)
+    known = present._replace(certificates={**present.certificates, **former.certificates}) if former.certificates else present
+    changing = certificates_of_change(present, former)
+    certifying = gather_certificate_facts(tree, layout, known, declaration.domains, every=every_key, further=changing)
     facts = facts._replace(sights=prepared.sights, certifying=certifying)
-    desired = merge(parts.seen, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates, parts.rest)
+    if declaration.restore_generation is None:
+        desired = merge(parts.seen, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates, parts.rest)
+    else:
+        made, kept = (prepared.keys, prepared.certificates), _generations.kept_mail(tree, layout)
+        desired = restored(layout, present, former, declaration, facts, made, kept)
     whole = whole_of(desired.host, parts.rest)
-    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, whole))
+    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, whole), former_tables)
     removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
     certified = desired.certified._replace(certificates=whole.certificates)
-    made = plan(layout, observed, whole, facts, removing, prepared.keys, certified)
-    return Line(present, parts.seen, desired, whole, facts, made, [*desired.warnings, *setup_warnings(layout, observed)])
+    planned = plan(layout, observed, whole, facts, removing, prepared.keys, certified)
+    return Line(present, parts.seen, desired, whole, facts, planned, [*desired.warnings, *setup_warnings(layout, observed)])
+
+
+def _former(tree: Tree, layout: Layout, generation: int | None) -> tuple[Tables | None, Host]:
+    """The tables and the host as they were before one of the last runs; an empty host when no run is to be undone."""
+    if generation is None:
+        return None, NO_HOST
+    tables = _observe.read_tables(tree, layout, _generations.tables_of(tree, layout, generation))
+    return tables, _observe.read_host(tables, layout)
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
@@ -255,6 +297,13 @@ def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
         line.desired.host,
         line.desired.waiting,
     )
+
+
+def _entries(layout: Layout, line: Line, outcome: Outcome) -> list[dict[str, Any]]:
+    """What the log tells of the run, also of what its user may not see."""
+    sees_all = line.seen is line.present
+    actions = outcome.actions if sees_all else actions_of(layout, line.plan, line.present, line.whole)
+    return entries_of(line.plan, actions, line.present, line.whole)
 
 
 def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]) -> tuple[list[_apply.Failure], Plan]:

@@ -16,10 +16,11 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 def read_source(parameters: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
     """The domain entries, and the options with all owners: those given, or those in the JSON file `src`.
 
-    The file holds a list of domains, or a dictionary with ``domains`` and perhaps ``owners``.
+    The file holds a list of domains, or a dictionary with ``domains`` and perhaps ``owners``. There are none where the host shall be
+    as it was before.
     """
-    if parameters["domains"] is not None:
-        return list(parameters["domains"]), parameters
+    if parameters["domains"] is not None or parameters["restore_generation"] is not None:
+        return list(parameters["domains"] or ()), parameters
     path = parameters["src"]
     if not parameters["remote_src"]:
         raise MailError("a file on the controller is carried by the action plugin of this collection only", "src")

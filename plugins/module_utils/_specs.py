@@ -37,6 +37,7 @@ COMMON: Spec = {
     "layout": {"type": "str", "choices": ["auto", "debian", "redhat"], "default": "auto"},
     "lock_timeout": {"type": "float", "default": 60.0},
     "acting_as": {"type": "str"},
+    "job_id": {"type": "str"},
 }
 
 REMOVAL: Spec = {
@@ -209,6 +210,7 @@ DOMAINS: Spec = {
     "remote_src": {"type": "bool", "default": False},
     "prune": {"type": "bool", "default": False},
     "prune_limit": {"type": "str", "default": "10%"},
+    "restore_generation": {"type": "int"},
 }
 
 STATE: Spec = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}

@@ -105,6 +105,7 @@ class _Differ:
     def __init__(self, layout: Layout, observed: Observed, desired: Host, facts: Facts, removing: Removing) -> None:
         self.layout = layout
         self.tables = observed.tables
+        self.former = observed.former
         self.present = observed.host
         self.desired = desired
         self.facts = facts
@@ -121,7 +122,7 @@ class _Differ:
         interim: dict[str, str | None] = {}
         values = self.tables.domains.values
         for name, _there, domain in self.changed_domains:
-            _note(after, values, name, _exim.domain_value(domain, values.get(name)))
+            _note(after, values, name, _exim.domain_value(domain, self._line_of("domains", name)))
         for name in self.removed_domains:
             after[name] = None
             if not self.removing.is_over(name):
@@ -129,6 +130,13 @@ class _Differ:
                 tombstone = there._replace(removal=self.removing.removal_of(there))
                 interim[name] = values[name] if there.removal else _exim.domain_value(tombstone, values[name])
         return after, interim
+
+    def _line_of(self, table: str, name: str) -> str | None:
+        """The value of a line whose unknown fields are kept: the one that is there, or that comes back."""
+        there = getattr(self.tables, table).values.get(name)
+        if there is None and self.former:
+            there = getattr(self.former, table).values.get(name)
+        return str(there) if there is not None else None
 
     def lists(self, table: str) -> tuple[Values, Values]:
         """One of the tables that hold a list for each domain."""
@@ -153,7 +161,7 @@ class _Differ:
             there = self.present.addresses.get(name)
             if there is address:
                 continue
-            _note(after, values, name, _exim.address_value(address, values.get(name)))
+            _note(after, values, name, _exim.address_value(address, self._line_of("addresses", name)))
             old_mailbox = self._old_mailbox(there, address)
             if old_mailbox and isinstance(address, Alias):
                 interim[name] = _exim.address_value(address._replace(old_mailbox=old_mailbox), values.get(name))
@@ -240,7 +248,9 @@ class _Differ:
                 "Install Dovecot first, for example with the role fleetpost.mail.dovecot",
             )
         home = self.layout.mailbox_tree(mailbox.address)
-        return _dovecot.user_value(mailbox, password_hash, account, home, self.facts.dovecot or "2.4", current)
+        return _dovecot.user_value(
+            mailbox, password_hash, account, home, self.facts.dovecot or "2.4", self._line_of("users", mailbox.address)
+        )
 
     def disabled_domains(self) -> tuple[Values, Values]:
         after: dict[str, str | None] = {}

@@ -62,6 +62,17 @@ options:
       - Whether to ask the running servers, on ports 465 and 993, which certificate they show for each name.
     type: bool
     default: false
+  history:
+    description:
+      - Whether to tell what was changed of each domain, from the log C(/var/log/mail-domains.log) and the files that logrotate has
+        put aside, compressed ones included.
+    type: bool
+    default: false
+  history_limit:
+    description:
+      - How many changes of a domain O(history) tells at most, the last ones.
+    type: int
+    default: 100
   resolvers:
     description:
       - With O(check_dns) the servers to ask, as C(ADDRESS) or C(ADDRESS@PORT), in the place of the authoritative servers of each
@@ -110,6 +121,12 @@ EXAMPLES = r"""
 - name: Show them
   ansible.builtin.debug:
     msg: "{{ mail.status | map(attribute='dns') | flatten | rejectattr('status', 'equalto', 'ok') | list }}"
+
+- name: Who changed this domain, and when
+  fleetpost.mail.mail_domain_info:
+    names: [example.com]
+    subset: []
+    history: true
 
 - name: Keep a copy of everything a second host would need
   fleetpost.mail.mail_domain_info:
@@ -170,6 +187,23 @@ status:
     forwards:
       description: How many addresses it has that only forward.
       type: int
+    last_change:
+      description:
+        - The time of its last line in the log. Empty when there is none in the files that are not compressed; with O(history=true)
+          all files are read.
+      type: str
+      sample: "2026-11-23T04:00:00Z"
+    history:
+      description:
+        - Its lines in the log, the oldest first. docs/log.md says what is in them. A certificate that was renewed between runs is
+          in the history of the domains that show it now.
+      type: list
+      elements: dict
+      returned: when O(history=true)
+      sample:
+        - {"time": "2026-11-23T04:00:00Z", "domain": "example.com", "action": "change", "detail": "owner: alice -> bob",
+           "changes": {"owner": ["alice", "bob"]}, "generation": 12, "user": "root", "sudo_user": "carol", "controller": "192.0.2.7",
+           "job": "4711", "module": "mail_domains", "version": "1.0.0", "pid": 4242}
     bytes:
       description: The size of its mail in bytes.
       type: int
@@ -194,6 +228,32 @@ status:
       sample:
         - {"domain": "example.com", "kind": "mx", "record": "example.com", "type": "MX", "status": "ok",
            "expected": ["10 mx1.example.net."], "found": ["10 mx1.example.net."], "server": "ns1.example.net (192.0.2.53)", "why": ""}
+generations:
+  description:
+    - The host's tables as they were before each of the last runs that changed one, the oldest first. With
+      O(fleetpost.mail.mail_domains#module:restore_generation) the host becomes as it was then.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    number:
+      description: Its number.
+      type: int
+    time:
+      description: When the run began to change the tables.
+      type: str
+      sample: "2026-11-23T04:00:00Z"
+    changes:
+      description: What the run was about to change, in numbers.
+      type: str
+      sample: "2 changes of 1 domain: 1 change, 1 create mailbox"
+    module:
+      description: What was run.
+      type: str
+      sample: mail_domains
+    user:
+      description: Who ran it. C(sudo_user), C(acting_as), C(controller), C(job) and C(version) stand beside it where they are known.
+      type: str
 certificates:
   description: The state of the certificates of these domains, and of those that belong to no domain, such as the host's own.
   type: list
@@ -274,6 +334,8 @@ def main() -> None:
                 "export_file": {"type": "path"},
                 "check_dns": {"type": "bool", "default": False},
                 "check_tls": {"type": "bool", "default": False},
+                "history": {"type": "bool", "default": False},
+                "history_limit": {"type": "int", "default": 100},
                 **LOOK,
             }
         ),

@@ -28,7 +28,7 @@ extends_documentation_fragment:
 options:
   domains:
     description:
-      - The mail domains. Exactly one of O(domains) and O(src) is needed.
+      - The mail domains. Exactly one of O(domains), O(src) and O(restore_generation) is needed.
     type: list
     elements: dict
     suboptions:
@@ -634,8 +634,19 @@ options:
       - The brake of O(prune). It refuses to remove more than this many, or this percentage, of the host's domains and of
         its mailboxes.
       - An empty list is refused unless this is V(100%).
+      - The same brake holds for what O(restore_generation) would remove.
     type: str
     default: 10%
+  restore_generation:
+    description:
+      - Makes the host as its tables were before one of the last ten runs that changed a table. M(fleetpost.mail.mail_domain_info)
+        tells their numbers (RV(fleetpost.mail.mail_domain_info#module:generations)), and each line of the log names the one
+        before it.
+      - It is planned like any other change, with check mode and diff, and is itself a generation, so that it can be undone too.
+      - What came after the generation goes, with O(removed_mail) and within O(prune_limit). Passwords are those of then.
+      - Mail does not come back by itself, nor do DKIM keys or certificates that are gone. A lost key is made anew under its
+        selector, and its TXT record must be published again. A lost certificate is made or ordered again, or a self-signed one stands in.
+    type: int
 seealso:
   - module: fleetpost.mail.mail_domain
   - module: fleetpost.mail.mailbox
@@ -670,6 +681,12 @@ EXAMPLES = r"""
     src: "mail/{{ inventory_hostname }}.json"
     prune: true
     removed_mail: archive
+
+- name: See what going back to before a run would change, with --check --diff
+  fleetpost.mail.mail_domains:
+    restore_generation: 12
+  check_mode: true
+  diff: true
 """
 
 RETURN = r"""
@@ -736,8 +753,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._specs import (
 def main() -> None:
     module = new_module(
         {**DOMAINS, **DMARC_TEMPLATE, **LOOK, **CERTIFYING, **PASSWORD_SCHEME, **REMOVAL},
-        mutually_exclusive=[("domains", "src")],
-        required_one_of=[("domains", "src")],
+        mutually_exclusive=[("domains", "src", "restore_generation")],
+        required_one_of=[("domains", "src", "restore_generation")],
     )
     run_module(module, lambda: declaration_of_domains(*read_source(module.params)))
 

@@ -73,6 +73,10 @@ TASKS = {
     "mailbox_both": {"fleetpost.mail.mailbox": {"address": "n@joined.test", "password": "Pass-word-1", "password_hash": HASH}},
     "info": {"fleetpost.mail.mail_domain_info": {"export_file": "/etc/export.json"}},
     "fed_back": {BULK: {"domains": "{{ info.domains }}"}},
+    "before_mailbox": {BULK: {"restore_generation": "{{ info.generations[-1].number }}", "prune_limit": "1"}, "diff": True},
+    "before_that": {BULK: {"restore_generation": "{{ info.generations[-1].number + 1 }}", "job_id": "4711"}},
+    "odd_job": {"fleetpost.mail.mailbox": {"address": "n@joined.test", "password_hash": HASH, "job_id": "a b"}},
+    "both_ways": {BULK: {"domains": [], "restore_generation": 1}},
 }
 
 
@@ -226,9 +230,9 @@ def test_errors_carry_their_positions_and_nothing_is_written(played, name):
     assert "good.test" not in domains(played)
 
 
-@pytest.mark.parametrize("name", ["both", "neither"])
+@pytest.mark.parametrize("name", ["both", "neither", "both_ways"])
 def test_exactly_one_of_domains_and_src_is_needed(played, name):
-    assert "exactly one of domains and src is needed" in failed(played, name)
+    assert "exactly one of domains, src and restore_generation is needed" in failed(played, name)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +244,7 @@ def test_exactly_one_of_domains_and_src_is_needed(played, name):
         ("no_yaml", "broken.yml cannot be read as YAML"),
         ("empty_prune", "prune with an empty list would remove every mail domain of the host"),
         ("mailbox_both", "mutually exclusive"),
+        ("odd_job", "job_id: 'a b' is no job"),
     ],
 )
 def test_what_cannot_be_done_is_told_without_a_traceback(played, name, words):
@@ -254,6 +259,18 @@ def test_the_single_modules_work_on_the_same_host(played):
 def test_what_the_info_module_tells_can_be_fed_back(played):
     assert {entry["name"] for entry in played.results["info"]["domains"]} == domains(played)
     assert not played.results["fed_back"]["changed"]
+
+
+def test_a_run_is_undone_by_the_number_that_info_tells_and_so_is_that(played):
+    assert [one["action"] for one in played.results["before_mailbox"]["actions"]] == ["remove mailbox"]
+    assert [one["action"] for one in played.results["before_that"]["actions"]] == ["create mailbox"]
+
+
+def test_the_log_names_the_module_and_the_job(played):
+    log = [json.loads(line) for line in played.host.text("/var/log/mail-domains.log").splitlines()]
+    last = [entry for entry in log if entry["domain"] == "joined.test"][-1]
+    assert (last["module"], last["job"], last["action"]) == ("mail_domains", "4711", "create mailbox")
+    assert {entry["module"] for entry in log} == {"mail_domains", "mail_domain", "mailbox"}
 
 
 def test_an_export_is_for_root_alone(played):

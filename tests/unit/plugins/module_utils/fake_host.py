@@ -27,7 +27,18 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome
 
 HASH = "{BLF-CRYPT}$2y$05$" + "a" * 53
 OTHER_HASH = "{BLF-CRYPT}$2y$05$" + "b" * 53
-USERS = {"root": 0, "www-data": 33, "daemon9": 99, "sshd": 110, "vmail": 900, "alice": 1001, "bob": 1002, "carol": 1003, "dave": 1004, "nobody": 65534}
+USERS = {
+    "root": 0,
+    "www-data": 33,
+    "daemon9": 99,
+    "sshd": 110,
+    "vmail": 900,
+    "alice": 1001,
+    "bob": 1002,
+    "carol": 1003,
+    "dave": 1004,
+    "nobody": 65534,
+}
 DOVECOT = {"2.3": "protocols = imap\n", "2.4": "dovecot_config_version = 2.4.0\n"}
 EXIM = """\
 # an Exim configuration
@@ -106,6 +117,15 @@ class FakeHost:
         """A run of mail_domains."""
         return self.run(declaration_of_domains(entries, options), check)
 
+    def restore(self, generation: int, check: bool = False, **options: Any) -> Outcome:
+        """A run of mail_domains that goes back to before an earlier one."""
+        return self.domains(check=check, restore_generation=generation, **options)
+
+    @property
+    def newest_generation(self) -> int:
+        """The number of the tables before the last run that changed one."""
+        return max(int(path.name) for path in self.path(self.layout.generations_dir).iterdir())
+
     def domain(self, name: str, check: bool = False, **options: Any) -> Outcome:
         """A run of mail_domain."""
         return self.run(declaration_of_domain({"state": "present", "name": name, **options}), check)
@@ -158,8 +178,8 @@ class FakeHost:
         return {str(path): (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in self.root.rglob("*")}
 
 
-# What differs between two runs that did the same: when and by which process.
-UNSTABLE = ("/run/mail-domains.lock", "/var/log/mail-domains.log")
+# What differs between two runs that did the same: when and by which process, and how many there were.
+UNSTABLE = ("/run/mail-domains.lock", "/var/log/mail-domains.log", "/var/lib/mail-domains")
 
 
 def _entry(path: Path) -> Entry:

@@ -79,9 +79,9 @@ def test_a_domain_whose_removal_fails_keeps_its_certificate(shown):
     shown.mailbox(f"info@{DOMAIN}", password_hash=HASH)
     shown.path("/srv/open").mkdir(parents=True)
     shown.path("/srv/open").chmod(0o777)
-    before = shown.entries("/run", "/var/log", "/srv", "/var/vmail/.removed")
+    before = shown.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed")
     assert len(shown.domain(DOMAIN, state="absent", removed_mail="archive", archive_dir="/srv/open").failures) == 1
-    assert shown.entries("/run", "/var/log", "/srv", "/var/vmail/.removed") == before
+    assert shown.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed") == before
 
 
 def test_another_alias_is_a_new_certificate_and_the_end_of_the_old_one(shown):

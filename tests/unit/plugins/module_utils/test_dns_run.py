@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from functools import partial
@@ -161,6 +162,12 @@ def test_publishing_and_verifying(peopled, servers):
     assert set(statuses(run(peopled, state="verified")).values()) == {"missing"}
     told = run(peopled, check_mode=True, provider=provider(servers))
     done = run(peopled, provider=provider(servers))
+    log = [json.loads(line) for line in peopled.text("/var/log/mail-domains.log").splitlines()]
+    published = [entry for entry in log if entry["action"] == "publish record"]
+    assert len(published) == len(done.result["changes"])
+    assert published[0]["domain"] == "example.com"
+    assert published[0]["changes"]["values"][0] == []
+    assert SECRET not in str(log)
     assert told == done
     assert done.result["changed"]
     assert done.result["changes"][0] == {

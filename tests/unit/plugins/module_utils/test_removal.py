@@ -165,26 +165,26 @@ def failing(peopled):
 
 
 def test_a_domain_whose_archive_fails_comes_back_with_its_mail(peopled):
-    before = peopled.entries("/run", "/var/log", "/srv", "/var/vmail/.removed")
+    before = peopled.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed")
     outcome = peopled.domain("example.com", state="absent", **failing(peopled))
     (failure,) = outcome.failures
     assert failure.message.startswith("example.com was not removed: ")
     assert "could replace an archive" in failure.message
-    assert peopled.entries("/run", "/var/log", "/srv", "/var/vmail/.removed") == before
+    assert peopled.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed") == before
 
 
 def test_a_mailbox_whose_archive_fails_comes_back_with_its_mail_and_login(peopled):
-    before = peopled.entries("/run", "/var/log", "/srv", "/var/vmail/.removed")
+    before = peopled.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed")
     outcome = peopled.mailbox("desk@example.com", state="absent", **failing(peopled))
     assert [failure.message.partition(":")[0] for failure in outcome.failures] == ["desk@example.com was not removed"]
-    assert peopled.entries("/run", "/var/log", "/srv", "/var/vmail/.removed") == before
+    assert peopled.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed") == before
 
 
 def test_a_disabled_domain_whose_archive_fails_comes_back_disabled(peopled):
     peopled.domain("example.com", enabled=False, disabled_action="defer")
-    before = peopled.entries("/run", "/var/log", "/srv", "/var/vmail/.removed")
+    before = peopled.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed")
     peopled.domain("example.com", state="absent", **failing(peopled))
-    assert peopled.entries("/run", "/var/log", "/srv", "/var/vmail/.removed") == before
+    assert peopled.entries("/run", "/var/log", "/var/lib", "/srv", "/var/vmail/.removed") == before
 
 
 def test_the_log_of_changes_does_not_claim_a_removal_that_failed(peopled):

@@ -255,6 +255,43 @@ def test_a_check_run_of_any_change_tells_what_the_run_does(first, second):
         assert again == done if isinstance(done, str) else not again.changed
 
 
+def tables_of(host):
+    """The lines of all tables; a lost key is the only thing that is another one afterwards, and no table holds it."""
+    names = ("domains", *host.layout.domain_lists, "addresses", "users", "disabled_domains", "certificates")
+    return {name: host.table(name) for name in names}
+
+
+def has_lost_a_forward(before, after):
+    """Whether a forward has become a mailbox, which is not undone in one step."""
+    kinds = [{line.split()[0]: line.split()[1] for line in tables["addresses"]} for tables in (before, after)]
+    return any(kind == "forward" and kinds[1].get(address) == "mailbox" for address, kind in kinds[0].items())
+
+
+@quick
+@given(declarations(), declarations(), st.booleans())
+def test_going_back_to_before_a_run_makes_the_host_as_it_was(first, second, prunes):
+    with tempfile.TemporaryDirectory() as directory:
+        host = FakeHost(Path(directory))
+        made(host, first)
+        before, kept = tables_of(host), host.newest_generation
+        # Kept mail has the second of its removal in its name, and a name is there once.
+        everything = {"prune_limit": "100%", "removed_mail": "delete"}
+        done = attempt(host, second, prune=prunes, **everything)
+        if isinstance(done, str) or host.newest_generation == kept:
+            return
+        after = tables_of(host)
+        if has_lost_a_forward(before, after):
+            with pytest.raises(MailErrors):
+                host.restore(kept + 1, prune_limit="100%")
+            return
+        checked, back = host.restore(kept + 1, check=True, **everything), host.restore(kept + 1, **everything)
+        assert (checked.actions, checked.diff) == (back.actions, back.diff)
+        assert tables_of(host) == before
+        assert not host.restore(kept + 1, **everything).changed
+        host.restore(kept + 2, **everything)
+        assert tables_of(host) == after
+
+
 FACTS = Facts(
     users={name: Account(uid, uid) for name, uid in {"alice": 1001, "bob": 1002, "vmail": 900}.items()},
     ip_addresses=None,

@@ -166,7 +166,7 @@ def test_every_module_says_what_it_returns(name):
     if name in further:
         assert returned == changing | further[name]
     elif name == "mail_domain_info":
-        assert returned == {"domains", "owners", "status", "certificates"}
+        assert returned == {"domains", "owners", "status", "certificates", "generations"}
     else:
         assert returned == {"dns_records", "zone_file", "changes", "verification", "all_ok", "errors"}
 
