@@ -15,7 +15,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import state_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
-from ansible_collections.fleetpost.mail.plugins.module_utils._gather import declaration_of, problems_of, sizes_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._gather import declaration_of, problems_of, sizes_of, wanted_scanners
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Facts, Host
@@ -72,7 +72,7 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
         if (not question.names or name in question.names) and question.owner in (None, domain.owner)
     )
     drift = actions_of(layout, line.plan, host, line.desired.host)
-    facts = line.facts._replace(silent=silent_scanners(line.facts.scanners or {})) if tree.is_host else line.facts
+    facts = line.facts._replace(silent=_silent(line.facts, host, names)) if tree.is_host else line.facts
     problems = problems_of(host, facts, drift, line.warnings)
     certificates = _certificates(layout, line, names, question.with_tls)
     for certificate in certificates:
@@ -86,6 +86,12 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
         entries = declaration_of(host, names, with_hashes=True)
         changed = _export(tree, question.export_file, entries, request.check_mode)
     return Inventory(declaration_of(host, names), status, certificates, changed)
+
+
+def _silent(facts: Facts, host: Host, names: Collection[str]) -> dict[str, str]:
+    """Why scanners do not answer. One that nobody here wants is not asked: it may keep us waiting for seconds."""
+    wanted = wanted_scanners(host, names)
+    return silent_scanners({option: place for option, place in (facts.scanners or {}).items() if option in wanted})
 
 
 def _certificates(layout: Layout, line: Line, names: Collection[str], with_tls: bool) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified, Certifier, kept_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN
-from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_mailbox_filters, check_thresholds
+from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_end_state, check_mailbox_filters
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FORWARD_ACTIONS,
     SIGNING_EXIM_FORMAT,
@@ -240,6 +240,7 @@ class _Merger:
             certificate=base.certificate if declared.ssl is None else self.certifier.take(base, declared.ssl),
             filters=base.filters._replace(**declared.filters) if declared.filters else base.filters,
             lists=base.lists._replace(**declared.lists) if declared.lists else base.lists,
+            mailbox_filters=base.mailbox_filters if declared.mailbox_filters is None else declared.mailbox_filters,
         )
 
     def _merged_dkim(self, base: Domain, declared: DeclaredDkim) -> Dkim | None:
@@ -373,7 +374,7 @@ class _Merger:
         host = Host(self.domains, self.addresses, self.hashes, self.keys, certified.certificates)
         self._take(Found(tuple(self.certifier.errors), tuple(self.certifier.warnings)))
         self._take(check_targets(self.there, host, self.where))
-        self.errors.extend(check_thresholds(host, self.declaration))
+        self.errors.extend(check_end_state(host, self.declaration))
         if self.errors:
             raise MailErrors(self.errors)
         self.warnings.extend(lost_keys(self.there, self.facts))

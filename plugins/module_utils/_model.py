@@ -104,7 +104,8 @@ class PublicKey(NamedTuple):
 class Domain(NamedTuple):
     """A mail domain as it stands on a host; `name` is its A-label. dmarc: the text of its record, empty for none.
 
-    certificate: the name of the certificate that its servers are shown with, empty for the host's own.
+    certificate: the name of the certificate that its servers are shown with, empty for the host's own. mailbox_filters: whether its
+    mailboxes may have filters of their own.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Domain(NamedTuple):
     certificate: str = ""
     filters: Filters = NO_FILTERS
     lists: Lists = NO_LISTS
+    mailbox_filters: bool = True
 
 
 class Mailbox(NamedTuple):
@@ -227,6 +229,7 @@ class DeclaredDomain(NamedTuple):
     ssl: DeclaredSsl | None = None
     filters: Mapping[str, Any] = MappingProxyType({})
     lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    mailbox_filters: bool | None = None
 
 
 class Declaration(NamedTuple):

@@ -173,7 +173,8 @@ def test_a_file_without_the_first_line_is_read() -> None:
 FULL_DKIM = Dkim((DkimKey("s2", "a.test.s2"),), "retiring", (DkimKey("dkim", "a.test"),), "20261123T040000Z")
 FULL_FILTERS = Filters(True, True, "tag", 7.5, 15.0, True, 200)
 FULL_DOMAIN = Domain(
-    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS)
+    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS),
+    mailbox_filters=False,
 )
 FULL_ADDRESSES = {
     "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL, MailboxFilters(*FULL_FILTERS)),
@@ -227,7 +228,7 @@ def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
     assert _exim.address_value(Mailbox("x@a.test"), "mailbox colour=blue") == "mailbox colour=blue"
 
 
-@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", *FILTER_FIELDS])
+@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", *FILTER_FIELDS, "mailbox_filters"])
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_domain_means(field: str) -> None:
     default = _fields_after("Fields of `domains`:")[field]
     assert _domain("") == _domain(f"{field}={default}")
