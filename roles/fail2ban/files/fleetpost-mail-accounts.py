@@ -4,7 +4,7 @@
 """An action of fail2ban: nobody logs in to a mailbox that is guessed at, for a while. Written by the role fleetpost.mail.fail2ban.
 
 The mailboxes stand in a file of Dovecot's whose users are refused. What is banned comes from a log, so it is what a stranger sent: only
-what is strictly an address gets into the file, no shell is asked, and the file is replaced by a rename, so that Dovecot reads all or nothing.
+what is strictly an address gets into the file, and no shell is asked. The file is replaced by a rename: Dovecot reads all or nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEADER = """\
 """
 
 
-class Action(ActionBase):  # type: ignore[misc]
+class Action(ActionBase):
     """fail2ban calls it in one thread for each jail."""
 
     def __init__(self, jail: Any, name: str, path: str) -> None:
@@ -41,15 +41,17 @@ class Action(ActionBase):  # type: ignore[misc]
         """End with nobody, since nobody would be let in again."""
         self._write(set())
 
-    def ban(self, aInfo: Mapping[str, Any]) -> None:
-        account = str(aInfo["fid"])
+    def ban(self, ticket: Mapping[str, Any]) -> None:
+        """Lock the mailbox that the ticket names (fid, fail2ban's word for what is banned)."""
+        account = str(ticket["fid"])
         if _ACCOUNT.match(account):
             self._write(self._locked | {account})
 
     reban = ban
 
-    def unban(self, aInfo: Mapping[str, Any]) -> None:
-        self._write(self._locked - {str(aInfo["fid"])})
+    def unban(self, ticket: Mapping[str, Any]) -> None:
+        """Let the mailbox in again."""
+        self._write(self._locked - {str(ticket["fid"])})
 
     def _write(self, locked: set[str]) -> None:
         """Owner and mode stay those of the file that is there, which the role fleetpost.mail.dovecot has made."""

@@ -52,7 +52,7 @@ OTHERS = [
     f"{HEAD}imap-login: Login: user=<info@a.test>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.9, mpid=8586, TLS, session=<hHtL4DxhB6XGM2QH>",
     f"{HEAD}auth(info@a.test,192.0.2.1,sasl:plain): disabled_domains: unknown user",
     f"{HEAD}auth: User found from deny passdb",
-    f"{HEAD}imap-login: Login aborted: Logged out (user disabled, 1 attempts in 17 secs) (user_disabled): user=<info@a.test>, rip=192.0.2.1",
+    f"{HEAD}imap-login: Login aborted: Logged out (user disabled, 1 attempts in 17 secs) (user_disabled): user=<x@a.test>, rip=192.0.2.1",
     # what somebody else says
     "mail1 sshd[812]: auth: passwd-file(info@a.test,192.0.2.1): Password mismatch",
     f"{HEAD}lmtp(info@a.test)<1><x>: auth: passwd-file(info@a.test,192.0.2.1): Password mismatch",

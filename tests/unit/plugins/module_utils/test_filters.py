@@ -241,7 +241,7 @@ def test_filters_of_a_mailbox_in_a_domain_that_allows_none_are_an_error_at_the_m
     found = errors_of(domain, EMPTY, mailbox_filters=False, mailboxes=[entry])
     assert found == [("domains[0].mailboxes[0].filters", "a.test has mailbox_filters: false")]
     assert mailbox(SHUT, filters={}).host.addresses["info@a.test"].filters == AS_THE_DOMAIN
-    with pytest.raises(MailErrors, match="Leave them out, or let the mailboxes of a.test differ with mailbox_filters: true"):
+    with pytest.raises(MailErrors, match=r"Leave them out, or let the mailboxes of a\.test differ with mailbox_filters: true"):
         mailbox(SHUT, filters={"greylisting": True})
 
 
