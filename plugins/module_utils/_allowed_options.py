@@ -29,7 +29,20 @@ _SSL = dict.fromkeys(
     ]
 )
 _DOMAIN: Mapping[str, Any] = {
-    **dict.fromkeys(["name", "domain", "owner", "enabled", "disabled_action", "default_action", "forward_to", "ip_addresses", "dmarc"]),
+    **dict.fromkeys(
+        [
+            "name",
+            "domain",
+            "owner",
+            "enabled",
+            "disabled_action",
+            "default_action",
+            "forward_to",
+            "ip_addresses",
+            "dmarc",
+            "mailbox_filters",
+        ]
+    ),
     **dict.fromkeys([*Filters._fields, *Lists._fields]),
     "dkim": _DKIM,
     "ssl": _SSL,

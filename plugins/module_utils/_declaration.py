@@ -198,6 +198,7 @@ class _Reader(Converter):
                 declared_ssl(ssl, self.ssl_defaults, f"{prefix}ssl.", self) if ssl is not None else None,
                 filters,
                 lists,
+                entry.get("mailbox_filters"),
                 entry.get("suspended"),
                 reason,
             )

@@ -16,7 +16,13 @@ from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import state_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
-from ansible_collections.fleetpost.mail.plugins.module_utils._gather import declaration_of, owner_entry, problems_of, sizes_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._gather import (
+    declaration_of,
+    owner_entry,
+    problems_of,
+    sizes_of,
+    wanted_scanners,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._generations import generations
 from ansible_collections.fleetpost.mail.plugins.module_utils._history import histories, last_changes
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
@@ -84,7 +90,7 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
     status = _status(layout, host, names)
     certificates = _certificates(layout, line, names, question.with_tls, rights) if question.with_health else []
     if question.with_health:
-        _add_health(status, _problems(tree, line, layout, host, certificates))
+        _add_health(status, _problems(tree, line, layout, host, names, certificates))
     _add_use(tree, layout, host, status, question)
     if check_dns:
         _add_dns(status, check_dns(tree, layout, host, names))
@@ -108,14 +114,22 @@ def _is_asked(question: Question, domain: Domain, host: Host) -> bool:
     )
 
 
-def _problems(tree: Tree, line: Line, layout: Layout, host: Host, certificates: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _problems(
+    tree: Tree, line: Line, layout: Layout, host: Host, names: Collection[str], certificates: list[dict[str, Any]]
+) -> dict[str, list[str]]:
     drift = actions_of(layout, line.plan, host, line.whole)
-    facts = line.facts._replace(silent=silent_scanners(line.facts.scanners or {})) if tree.is_host else line.facts
+    facts = line.facts._replace(silent=_silent(line.facts, host, names)) if tree.is_host else line.facts
     problems = problems_of(host, facts, drift, line.warnings)
     for certificate in certificates:
         for name in certificate["domains"]:
             problems.setdefault(name, []).extend(certificate["problems"])
     return problems
+
+
+def _silent(facts: Facts, host: Host, names: Collection[str]) -> dict[str, str]:
+    """Why scanners do not answer. One that nobody here wants is not asked: it may keep us waiting for seconds."""
+    wanted = wanted_scanners(host, names)
+    return silent_scanners({option: place for option, place in (facts.scanners or {}).items() if option in wanted})
 
 
 def _certificates(layout: Layout, line: Line, names: Collection[str], with_tls: bool, rights: Rights) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ def changes_between(there: Subject, wanted: Subject) -> dict[str, list[Any]]:
 
 def _filtering(values: Values) -> Values:
     """The values of a domain that comes or goes, of its filters only those that do something."""
-    usual = {**NO_FILTERS._asdict(), "suspended": False} if "owner" in values else {}
+    usual = {**NO_FILTERS._asdict(), "mailbox_filters": True, "suspended": False} if "owner" in values else {}
     return {field: value for field, value in values.items() if field not in usual or value != usual[field]}
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified, Certifier
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN
-from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_mailbox_filters, check_thresholds
+from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_end_state, check_mailbox_filters
 from ansible_collections.fleetpost.mail.plugins.module_utils._limits import check_limits, check_owners, merged_owners
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FORWARD_ACTIONS,
@@ -217,6 +217,7 @@ class _Merger:
             certificate=base.certificate if declared.ssl is None else self.certifier.take(base, declared.ssl),
             filters=base.filters._replace(**declared.filters) if declared.filters else base.filters,
             lists=base.lists._replace(**declared.lists) if declared.lists else base.lists,
+            mailbox_filters=base.mailbox_filters if declared.mailbox_filters is None else declared.mailbox_filters,
             **self._suspension(base, declared),
         )
 
@@ -366,7 +367,7 @@ class _Merger:
         self._take(check_owners(self.there, host, self.declaration.owners, self.facts))
         self.errors.extend(check_limits(self.there, host, self.where))
         self._take(check_targets(self.there, host, self.where))
-        self.errors.extend(check_thresholds(host, self.declaration))
+        self.errors.extend(check_end_state(host, self.declaration))
         if self.errors:
             raise MailErrors(self.errors)
         self.warnings.extend(lost_keys(self.there, self.facts))

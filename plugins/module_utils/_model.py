@@ -41,10 +41,7 @@ DEFAULT_ARCHIVE_DIR = "/var/backups/mail-domains"
 DEFAULT_PRUNE_LIMIT = "10%"
 # Of the role exim's configuration: 1 served the tables, 2 signs as well, 3 shows certificates by name, 4 filters, 5 knows owners.
 EXIM_FORMAT = 5
-SIGNING_EXIM_FORMAT = 2
-CERTIFYING_EXIM_FORMAT = 3
-FILTERING_EXIM_FORMAT = 4
-OWNING_EXIM_FORMAT = 5
+SIGNING_EXIM_FORMAT, CERTIFYING_EXIM_FORMAT, FILTERING_EXIM_FORMAT, OWNING_EXIM_FORMAT = 2, 3, 4, 5
 DEFAULT_SELECTOR = "dkim"
 DEFAULT_SERVICE_TYPE = "email"
 DEFAULT_KEY_LENGTH = 2048
@@ -104,10 +101,9 @@ class PublicKey(NamedTuple):
 
 
 class Domain(NamedTuple):
-    """A mail domain as it stands on a host; `name` is its A-label. dmarc: the text of its record, empty for none.
+    """A mail domain as it stands on a host; `name` is its A-label. dmarc: its record. certificate: its name, empty for the host's own.
 
-    certificate: the name of the certificate that its servers are shown with, empty for the host's own. suspended: the administrator
-    has switched it off, whatever `enabled` says.
+    mailbox_filters: whether its mailboxes may have some of their own. suspended: off, whatever `enabled` says.
     """
 
     name: str
@@ -123,6 +119,7 @@ class Domain(NamedTuple):
     certificate: str = ""
     filters: Filters = NO_FILTERS
     lists: Lists = NO_LISTS
+    mailbox_filters: bool = True
     suspended: bool = False
     suspended_reason: str = ""
 
@@ -241,6 +238,7 @@ class DeclaredDomain(NamedTuple):
     ssl: DeclaredSsl | None = None
     filters: Mapping[str, Any] = MappingProxyType({})
     lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    mailbox_filters: bool | None = None
     suspended: bool | None = None
     suspended_reason: str | None = None
 

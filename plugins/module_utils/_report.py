@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name, record_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dovecot import masked_user_value
-from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import NO_FILTERS, NO_LISTS
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Address,
@@ -101,8 +100,7 @@ def _described(domain: Domain, addresses: int) -> str:
         parts.append(f"DMARC {domain.dmarc}")
     if domain.certificate:
         parts.append(f"certificate {domain.certificate}")
-    if domain.filters != NO_FILTERS or domain.lists != NO_LISTS:
-        parts.extend(shown_filters(domain))
+    parts.extend(shown_filters(domain))
     if not domain.enabled:
         parts.append(f"disabled ({domain.disabled_action})")
     if domain.suspended:

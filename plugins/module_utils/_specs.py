@@ -179,6 +179,7 @@ DOMAIN: Spec = {
     "dmarc": {"type": "dict", "options": DMARC},
     "ssl": {"type": "dict", "options": SSL},
     **FILTERS,
+    "mailbox_filters": {"type": "bool"},
     **LISTS,
 }
 

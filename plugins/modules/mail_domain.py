@@ -413,6 +413,12 @@ options:
         counts. V(0) is no limit, V(1000000) the highest one.
       - No limit for a new domain when this is omitted.
     type: int
+  mailbox_filters:
+    description:
+      - Whether a mailbox may have filters of its own that differ from the domain's. With V(false), giving one to a
+        mailbox is an error, and so is V(false) itself while a mailbox has some.
+      - Allowed for a new domain when this is omitted.
+    type: bool
   allow_senders:
     description:
       - Senders whose mail is neither greylisted nor judged by SpamAssassin, while viruses are looked for

@@ -183,6 +183,7 @@ FULL_DOMAIN = Domain(
     *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS),
     suspended=True,
     suspended_reason="not paid",
+    mailbox_filters=False,
 )
 FULL_OWNER = Owner("a", "b", 1, 2, "3G", "4G", 5, False, ("192.0.2.1",), ("a.test",))
 FULL_ADDRESSES = {
@@ -247,7 +248,7 @@ def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
     assert _exim.address_value(Mailbox("x@a.test"), "mailbox colour=blue") == "mailbox colour=blue"
 
 
-@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", "suspended", *FILTER_FIELDS])
+@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", "suspended", *FILTER_FIELDS, "mailbox_filters"])
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_domain_means(field: str) -> None:
     default = _fields_after("Fields of `domains`:")[field]
     assert _domain("") == _domain(f"{field}={default}")

@@ -157,6 +157,8 @@ def declarations(draw, signing=True):
             entry |= {"default_action": action, "forward_to": draw(st.sampled_from(others))}
         elif action in ("reject", "discard"):
             entry["default_action"] = action
+        if not any(box.get("filters") for box in entry.get("mailboxes") or ()):
+            entry |= draw(maybe(mailbox_filters=st.booleans()))
         entries.append(entry)
     return entries
 
