@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import Ordered, forget_lineages, order_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._capture import Capture
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_lines import drop_tombstones
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_maker import make_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name
@@ -117,7 +118,8 @@ def run(declaration: Declaration, request: Request) -> Outcome:
                     return outcome
                 _apply.walk_steps(tree, layout, line.plan.steps)
                 removals = line.plan.removals
-                failures = _apply.set_aside(tree, layout, removals, time.time()) if removals else []
+                capture = Capture(tree, layout, line.present, line.desired.host.domains.values())
+                failures = _apply.set_aside(tree, layout, removals, time.time(), capture) if removals else []
                 break
         prepared = _prepare(line.desired, prepared, request)
     else:

@@ -101,7 +101,7 @@ def test_a_run_beside_a_removal_under_way_leaves_the_removal_alone(host, how, mo
     assert host.table("users") == []
     left = [path.name for path in host.path("/var/vmail/.removed").iterdir()]
     archives = host.path("/var/backups/mail-domains")
-    assert len(left) == (how == "keep")
+    assert len(left) == 2 * (how == "keep"), "the mail, and its settings beside it"
     assert len(list(archives.iterdir()) if archives.exists() else []) == (how == "archive")
 
 

@@ -47,6 +47,7 @@ CALLERS = {
     "_acme",
     "_renewal",
     "_apply",
+    "_capture",
     "_source",
     "_inventory",
     "_run",
