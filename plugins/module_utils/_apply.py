@@ -145,13 +145,13 @@ def _dispose_of(tree: Tree, removal: Remove) -> None:
     if removal.source is None or removal.removal.removed_mail == "keep":
         return
     if tree.exists(removal.target):
-        with _claimed(tree, removal.target):
+        with claimed(tree, removal.target):
             _archive_or_delete(tree, removal)
     tree.remove_file(sidecar_path(removal.target))
 
 
 @contextlib.contextmanager
-def _claimed(tree: Tree, path: str) -> Iterator[None]:
+def claimed(tree: Tree, path: str) -> Iterator[None]:
     """Holds the mail that was set aside for the block. Raises BusyError when another run, which met our tombstone, has it."""
     descriptor = tree.open_directory(path)
     try:
@@ -176,10 +176,11 @@ def _archive_or_delete(tree: Tree, removal: Remove) -> None:
 
 def put_back(tree: Tree, step: PutBack) -> None:
     """Gives mail that was set aside back to its place and owner; nothing to do where none was."""
-    # Ahead of the mail: what a run leaves that dies here is written anew by the next removal.
-    tree.remove_file(sidecar_path(step.source))
+    # Ahead of the mail: what a run leaves that dies here is written anew by the next removal. A restoration needs it to its end.
+    if not step.origin:
+        tree.remove_file(sidecar_path(step.source))
     if not tree.exists(step.source):
         return
     top = DOMAIN_DIRECTORY if "@" not in step.name else None
-    with _claimed(tree, step.source):
+    with claimed(tree, step.source):
         _mail_tree.put_back(tree, step.source, step.target, step.owner.uid, step.owner.gid, top=top)

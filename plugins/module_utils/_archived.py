@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
@@ -41,7 +42,7 @@ class Settings(NamedTuple):
     since: str
     entry: Mapping[str, Any]
     dkim: Dkim | None = None
-    files: Documents = {}
+    files: Documents = MappingProxyType({})
     size: int = 0
     count: int = 0
 

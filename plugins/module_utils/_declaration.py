@@ -47,9 +47,12 @@ def declaration_of_domain(options: Entry) -> Declaration:
     reader = _Reader(options)
     if options["state"] == "absent":
         name = reader.convert(_names.domain_name, options["name"], "name")
+        if options.get("restore_from"):
+            reader.errors.append(MailError("restore_from has no meaning with state: absent", "restore_from"))
         return reader.declaration(options)._replace(absent_domains=(name,) if name else ())
     reader.domain(options, "")
-    return reader.declaration(options)
+    restore_from = reader.convert(_names.absolute_path, options.get("restore_from"), "restore_from")
+    return reader.declaration(options)._replace(restore_from=restore_from or "")
 
 
 def declaration_of_dkim(options: Entry) -> Declaration:

@@ -47,6 +47,7 @@ DOMAINS_HEADER = """\
 # dkim_stage=published|retiring|retired dkim_other=SELECTOR dkim_other_key=FILE dkim_until=TIME: a change of keys under way
 # cert=NAME: the certificate in the table certificates
 # greylist=yes spam=yes spam_action=junk|tag|reject spam_score=5.0 spam_reject=15.0 av=yes limit=MESSAGES an hour
+# restored=TIME of the removal that it was brought back from
 
 """
 ADDRESSES_HEADER = """\
@@ -62,6 +63,7 @@ _DOMAIN_FIELDS = (
     *("owner", "enabled", "disabled", "action", "to"),
     *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc", "cert"),
     *FILTER_FIELDS,
+    "restored",
 )
 KEY_SUFFIX = ".private"
 _ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders", *FILTER_FIELDS)
@@ -96,7 +98,14 @@ def _read_domain(name: str, fields: Mapping[str, str], lists: FoundLists) -> Dom
         _certificate(fields.get("cert", "")),
         read_filters(fields),
         lists.lists.get(name, NO_LISTS),
+        restored=_restored(fields.get("restored", "")),
     )
+
+
+def _restored(moment: str) -> str:
+    if moment and not is_moment(moment):
+        raise MailError(f"restored={moment[:40]} is no moment such as 20261123T040000Z", remedy=MEND)
+    return moment
 
 
 def _certificate(name: str) -> str:
@@ -249,6 +258,8 @@ def domain_value(domain: Domain, current: str | None) -> str:
         fields["cert"] = domain.certificate
     if domain.filters is not NO_FILTERS:
         fields.update(filter_fields(domain.filters))
+    if domain.restored:
+        fields["restored"] = domain.restored
     if domain.removal:
         fields.update(_removal_fields(domain.removal))
     return render_fields(_with_unknown(fields, current, _DOMAIN_FIELDS))

@@ -52,12 +52,14 @@ def put_back(tree: Tree, source: str, target: str, uid: int, gid: int, *, top: O
     It appears at `target` complete. Returns and raises as `set_aside` does.
     """
 
-    def own() -> None:
-        _chown(tree, source, lambda info: info.st_uid == 0, uid, gid)
-        if top is not None:
-            tree.set_ownership(source, top)
+    return _move(tree, source, target, before=lambda: give(tree, source, uid, gid, top))
 
-    return _move(tree, source, target, before=own)
+
+def give(tree: Tree, path: str, uid: int, gid: int, top: Ownership | None = None) -> None:
+    """Give what is root's in a directory that nobody else can reach to an owner; top: as for `put_back`."""
+    _chown(tree, path, lambda info: info.st_uid == 0, uid, gid)
+    if top is not None:
+        tree.set_ownership(path, top)
 
 
 def chown_tree(tree: Tree, path: str, from_uid: int, to_uid: int, to_gid: int) -> list[str]:

@@ -188,7 +188,7 @@ class _Merger:
             return
         if current and current.removal:
             self._revive_addresses(declared.name)
-        base = revived_domain(current) if current else Domain(declared.name)
+        base = revived_domain(current) if current else declared.base or Domain(declared.name)
         merged = self._merged_domain(base, declared)
         self.domains[declared.name] = base if merged == base and current is not None else merged
         self.where[declared.name] = declared.where
@@ -240,6 +240,7 @@ class _Merger:
             certificate=base.certificate if declared.ssl is None else self.certifier.take(base, declared.ssl),
             filters=base.filters._replace(**declared.filters) if declared.filters else base.filters,
             lists=base.lists._replace(**declared.lists) if declared.lists else base.lists,
+            restored=base.restored,
         )
 
     def _merged_dkim(self, base: Domain, declared: DeclaredDkim) -> Dkim | None:

@@ -105,6 +105,7 @@ class Domain(NamedTuple):
     """A mail domain as it stands on a host; `name` is its A-label. dmarc: the text of its record, empty for none.
 
     certificate: the name of the certificate that its servers are shown with, empty for the host's own.
+    restored: when the removal began that it was brought back from, ``20261123T040000Z``; empty for none.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Domain(NamedTuple):
     certificate: str = ""
     filters: Filters = NO_FILTERS
     lists: Lists = NO_LISTS
+    restored: str = ""
 
 
 class Mailbox(NamedTuple):
@@ -210,7 +212,7 @@ class DeclaredDomain(NamedTuple):
     """A domain entry as the user wrote it.
 
     lists_mailboxes: whether a list of mailboxes was given, even an empty one. dmarc: the record, empty for none. filters, lists:
-    those fields of `Filters` and `Lists` that were said.
+    those fields of `Filters` and `Lists` that were said. base: what a new domain is without any option, None for the defaults.
     """
 
     where: str
@@ -227,6 +229,7 @@ class DeclaredDomain(NamedTuple):
     ssl: DeclaredSsl | None = None
     filters: Mapping[str, Any] = MappingProxyType({})
     lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    base: Domain | None = None
 
 
 class Declaration(NamedTuple):
@@ -237,7 +240,7 @@ class Declaration(NamedTuple):
     and "not said": a mailbox is then turned into an alias only under prune. existing_only: a domain that is not there is an
     error, not a new one. errors: what is wrong with the entries
     themselves; they are reported together with what is wrong with the end state. acme_max_orders: how many certificates are ordered
-    in the run at most.
+    in the run at most. restore_from: the archive or kept mail that the one domain comes back from, empty for none.
     """
 
     domains: tuple[DeclaredDomain, ...] = ()
@@ -252,6 +255,7 @@ class Declaration(NamedTuple):
     existing_only: bool = False
     errors: tuple[MailError, ...] = ()
     acme_max_orders: int = DEFAULT_ACME_MAX_ORDERS
+    restore_from: str = ""
 
 
 class Account(NamedTuple):

@@ -25,6 +25,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layo
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, settle, wanted_passwords
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Account,
     Declaration,
     Facts,
     Host,
@@ -44,6 +45,14 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     actions_of,
     counts_of,
     diff_of,
+)
+from ansible_collections.fleetpost.mail.plugins.module_utils._restore import check_source, restoration_of, stage, tidy_up
+from ansible_collections.fleetpost.mail.plugins.module_utils._restoring import (
+    Restoration,
+    completed,
+    declared_with,
+    known,
+    without_placed,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
@@ -85,43 +94,67 @@ class Outcome(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What was made ready outside the lock, because it takes long: password hashes, DKIM keys, certificates, what the DNS shows."""
+    """What was made ready outside the lock, because it takes long: password hashes, DKIM keys, certificates, what the DNS shows, and
+    the mail of a domain that is brought back.
+    """
 
     hashes: Mapping[str, str] = MappingProxyType({})
     keys: Mapping[str, MadeKey] = MappingProxyType({})
     sights: Mapping[str, Sight] = MappingProxyType({})
     certificates: Mapping[str, bytes] = MappingProxyType({})
+    restoration: Restoration | None = None
 
 
 class Line(NamedTuple):
-    """One walk down the straight line, as far as the plan."""
+    """One walk down the straight line, as far as the plan. restoring: the domain that is to be brought back, None when it is."""
 
     present: Host
     desired: Desired
     facts: Facts
     plan: Plan
     warnings: list[str]
+    restoring: Restoration | None = None
+
+    @property
+    def mail_owner(self) -> Account | None:
+        """Whom the mail that is brought back belongs to."""
+        return self.facts.users.get(self.desired.host.domains[self.restoring.name].owner) if self.restoring else None
+
+    @property
+    def stages(self) -> bool:
+        """Whether mail must be unpacked first."""
+        return self.restoring is not None and not self.restoring.is_ready_for(self.mail_owner)
+
+    @property
+    def makes(self) -> bool:
+        """Whether something must be made first, outside the lock."""
+        return bool(self.desired.to_make or self.desired.certified.to_make or self.stages)
 
 
 def run(declaration: Declaration, request: Request) -> Outcome:
     """Makes the host match the declaration, or in check mode says what that would take. Raises MailError."""
     tree = Tree(request.root)
     layout = find_layout(tree, request.layout)
-    prepared = Prepared(_hash_passwords(tree, layout, declaration, request))
+    prepared = Prepared(_hash_passwords(tree, layout, declaration, request), restoration=restoration_of(tree, layout, declaration))
     for _round in range(_ROUNDS):
         with host_lock(tree, layout, request.lock_timeout, shared=request.check_mode):
             line = walk_to_plan(tree, layout, declaration, request, prepared)
-            makes = line.desired.to_make or line.desired.certified.to_make
-            if not line.desired.looks and (request.check_mode or not makes):
+            if not line.desired.looks and (request.check_mode or not line.makes):
                 outcome = _outcome(layout, line, request)
-                if request.check_mode or line.plan.is_empty:
+                if request.check_mode:
                     return outcome
                 _apply.walk_steps(tree, layout, line.plan.steps)
+                if prepared.restoration:
+                    tidy_up(tree, layout, prepared.restoration)
+                if line.plan.is_empty:
+                    return outcome
                 removals = line.plan.removals
                 capture = Capture(tree, layout, line.present, line.desired.host.domains.values())
                 failures = _apply.set_aside(tree, layout, removals, time.time(), capture) if removals else []
                 break
         prepared = _prepare(line.desired, prepared, request)
+        if line.restoring and line.mail_owner and line.stages and not request.check_mode:
+            prepared = prepared._replace(restoration=stage(tree, layout, line.restoring, line.mail_owner))
     else:
         raise BusyError("other runs changed what this one was about to do", remedy="Run it again")
     plans = [line.plan]
@@ -211,19 +244,31 @@ def walk_to_plan(
     """The walk as far as the plan. every_key: look at keys and certificates of all domains, and not of the declared ones alone."""
     tables = _observe.read_tables(tree, layout)
     present = _observe.read_host(tables, layout)
+    restoring = prepared.restoration if prepared.restoration and not prepared.restoration.is_over(present) else None
+    if restoring:
+        check_source(tree, restoring)
+        declaration = declared_with(restoring, declaration)
+        prepared = prepared._replace(keys={**restoring.keys, **prepared.keys})
     owners = {domain.owner for domain in present.domains.values()} | {layout.default_owner}
     owners.update(domain.owner for domain in declaration.domains if domain.owner)
     files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
+    files += restoring.key_files if restoring else ()
     if every_key:
         files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
     facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode, key_files=files)
     certifying = gather_certificate_facts(tree, layout, present, declaration.domains, every=every_key)
     facts = facts._replace(sights=prepared.sights, certifying=certifying)
-    desired = merge(present, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates)
-    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host))
+    merged_facts = known(restoring, facts, present) if restoring else facts
+    desired = merge(present, declaration, merged_facts, prepared.hashes, prepared.keys, prepared.certificates)
+    trees = _observe.read_trees(tree, layout, present, desired.host)
+    observed = Observed(tables, present, without_placed(restoring, trees, layout) if restoring else trees)
     removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
     made = plan(layout, observed, desired.host, facts, removing, prepared.keys, desired.certified)
-    return Line(present, desired, facts, made, [*desired.warnings, *setup_warnings(layout, observed)])
+    warnings = [*desired.warnings, *setup_warnings(layout, observed)]
+    if restoring:
+        made = completed(restoring, made, desired.host, facts, layout)
+        warnings += [f"a link in the mail was left out, which leads elsewhere: {path}" for path in restoring.left_out]
+    return Line(present, desired, facts, made, warnings, restoring)
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:

@@ -97,9 +97,12 @@ def _opened(tree: Tree, path: str) -> Iterator[int]:
 def _members(descriptor: int, path: str) -> Iterator[tarfile.TarFile]:
     """The archive as a stream of members; whatever is wrong with it is a MailError."""
     try:
-        with os.fdopen(os.dup(descriptor), "rb") as file, gzip.GzipFile("", "rb", fileobj=file) as unpacked:
-            with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_BLOCK, errors="surrogateescape") as tar:
-                yield tar
+        with (
+            os.fdopen(os.dup(descriptor), "rb") as file,
+            gzip.GzipFile("", "rb", fileobj=file) as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|", bufsize=_BLOCK, errors="surrogateescape") as tar,
+        ):
+            yield tar
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise MailError(f"the archive is damaged: {error}", where=path) from error
 
