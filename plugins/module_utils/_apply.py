@@ -129,8 +129,7 @@ def _failure(removal: Remove, carry_out: Callable[[Remove], None]) -> Failure | 
 def _set_one_aside(tree: Tree, removal: Remove, capture: Capture) -> None:
     if removal.source is None:
         return
-    if removal.removal.removed_mail != "delete":
-        capture.write(removal)
+    capture.check_space(removal)
     _mail_tree.set_aside(tree, removal.source, removal.target)
 
 

@@ -34,8 +34,8 @@ class Settings(NamedTuple):
     """The settings of a removed domain, or of a mailbox (then `name` is its address).
 
     since: when the removal began. entry: in mail_domains' own shape, with password hashes. dkim: which key files it signs with, and
-    where a rotation stands. files: ``ssl/``, ``certs/`` and ``acme/``, by path. size, count: bytes and files of the mail, as far as
-    they were counted.
+    where a rotation stands. files: ``ssl/``, ``certs/`` and ``acme/``, by path. mail_bytes, mail_files: how much mail it
+    is, as far as that was counted.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Settings(NamedTuple):
     entry: Mapping[str, Any]
     dkim: Dkim | None = None
     files: Documents = MappingProxyType({})
-    size: int = 0
-    count: int = 0
+    mail_bytes: int = 0
+    mail_files: int = 0
 
 
 def documents_of(settings: Settings) -> dict[str, bytes]:
@@ -54,7 +54,7 @@ def documents_of(settings: Settings) -> dict[str, bytes]:
         "name": settings.name,
         "removed": settings.since,
         "dkim": settings.dkim and _dkim_as_json(settings.dkim),
-        "mail": {"bytes": settings.size, "files": settings.count},
+        "mail": {"bytes": settings.mail_bytes, "files": settings.mail_files},
     }
     declaration = {"domains": [settings.entry]}
     return {MANIFEST: _text(manifest), DECLARATION: _text(declaration), **settings.files}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._archive import require_space
@@ -22,10 +22,11 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._signing import fil
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import Remove
 
 _FOR_ROOT = Ownership(0, 0, 0o600)
+_MOMENT = len("20261123T040000Z")
 
 
 class Capture:
-    """Writes down what is removed. present: the host as it was. remaining: the domains that stay."""
+    """Writes down what is removed, before the first of its lines changes. present: the host as it was. remaining: the domains that stay."""
 
     def __init__(self, tree: Tree, layout: Layout, present: Host, remaining: Collection[Domain]) -> None:
         self._tree = tree
@@ -36,25 +37,37 @@ class Capture:
         for name, address in present.addresses.items():
             self._addresses[domain_of(name)][name] = address
 
-    def write(self, removal: Remove) -> None:
-        """Writes the settings beside the place where the mail is set aside, for root alone. Raises MailError.
+    def write(self, removals: Sequence[Remove]) -> None:
+        """Writes the settings of each beside the place where its mail will be set aside, for root alone. Raises MailError.
 
-        What is there already stays: an earlier run wrote it, and may have dropped lines since. Without the space for an archive
-        nothing is written.
+        What is there already stays: an earlier run wrote it, and may have changed lines since. What a run left that died before its
+        tombstone stood goes.
         """
-        size = count = 0
-        if removal.removal.removed_mail == "archive" and removal.source and self._tree.exists(removal.source):
-            size, count = _mail_tree.usage(self._tree, removal.source)
-            require_space(self._tree, removal.removal.archive_dir, size)
-        path = sidecar_path(removal.target)
-        if self._tree.exists(path):
+        wanted = [removal for removal in removals if removal.source and removal.removal.removed_mail != "delete"]
+        new = [removal for removal in wanted if not self._tree.exists(sidecar_path(removal.target))]
+        if not new:
             return
-        settings = self._settings(removal)._replace(size=size, count=count)
+        self._tree.ensure_parent(self._layout.removed_dir)
         self._tree.make_directories([(self._layout.removed_dir, Ownership(0, 0, 0o700))])
-        self._tree.write_files([(path, sidecar_of(settings), _FOR_ROOT)])
+        self._remove_strays({f"{removal.name}." for removal in new})
+        self._tree.write_files([(sidecar_path(removal.target), sidecar_of(self._settings(removal)), _FOR_ROOT) for removal in new])
+
+    def _remove_strays(self, begins: Collection[str]) -> None:
+        directory = self._layout.removed_dir
+        names = set(_mail_tree.names_in(self._tree, directory))
+        for name in names:
+            kept, dot, _json = name.rpartition(".json")
+            if dot and kept not in names and kept[:-_MOMENT] in begins:
+                self._tree.remove_file(f"{directory}/{name}")
+
+    def check_space(self, removal: Remove) -> None:
+        """Raises MailError when there may be too little space for an archive. Nothing has been moved yet."""
+        if removal.removal.removed_mail == "archive" and removal.source and self._tree.exists(removal.source):
+            require_space(self._tree, removal.removal.archive_dir, _mail_tree.usage(self._tree, removal.source)[0])
 
     def _settings(self, removal: Remove) -> Settings:
         name, since = removal.name, removal.removal.since
+        size, count = _mail_tree.usage(self._tree, removal.source) if removal.source else (0, 0)
         domain = revived_domain(self._present.domains[domain_of(name)])
         files = files_of(domain.dkim)
         keys = {file: found.key for file, found in read_keys(self._tree, self._layout, files).items() if found.key}
@@ -62,12 +75,12 @@ class Capture:
         host = self._present._replace(domains={domain.name: domain}, addresses=addresses, keys=keys)
         if "@" not in name:
             (entry,) = declaration_of(host, [name], with_hashes=True)
-            return Settings(name, since, entry, domain.dkim, self._files(domain))
+            return Settings(name, since, entry, domain.dkim, self._files(domain), size, count)
         # An alias may have taken its place already.
         mailbox = Mailbox(name) if isinstance(addresses[name], Alias) else addresses[name]
         (entry,) = declaration_of(host._replace(addresses={**addresses, name: mailbox}), [domain.name], with_hashes=True)
         own = [one for one in entry["mailboxes"] if one["name"] == local_part_of(name)]
-        return Settings(name, since, {"name": domain.name, "mailboxes": own})
+        return Settings(name, since, {"name": domain.name, "mailboxes": own}, mail_bytes=size, mail_files=count)
 
     def _files(self, domain: Domain) -> dict[str, bytes]:
         """The keys of a domain, and the certificate that nobody else has, by their names in an archive."""

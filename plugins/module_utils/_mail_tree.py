@@ -121,6 +121,12 @@ def usage(tree: Tree, path: str) -> tuple[int, int]:
     return size, count
 
 
+def names_in(tree: Tree, path: str) -> list[str]:
+    """The names of what lies in a directory; none where there is no directory."""
+    with _existing(tree, path) as top:
+        return [] if top is None else os.listdir(top)
+
+
 def is_empty_directory(tree: Tree, path: str) -> bool:
     """Whether a directory is there and nothing is in it."""
     with _existing(tree, path) as top:

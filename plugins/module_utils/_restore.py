@@ -63,7 +63,7 @@ def check_source(tree: Tree, restoration: Restoration) -> None:
     if not tree.exists(restoration.source):
         raise MailError(f"{restoration.source} is not there", WHERE)
     if not restoration.is_kept and restoration.settings and not restoration.is_staged:
-        require_space(tree, posixpath.dirname(posixpath.dirname(restoration.tree)), restoration.settings.size)
+        require_space(tree, posixpath.dirname(posixpath.dirname(restoration.tree)), restoration.settings.mail_bytes)
 
 
 def _staging(layout: Layout, name: str) -> str:

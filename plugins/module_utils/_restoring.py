@@ -167,10 +167,10 @@ def known(restoration: Restoration, facts: Facts, host: Host) -> Facts:
             raise MailError(f"ssl/{file}.private is there, and is another key than that of {restoration.source}", WHERE, remedy)
         keys[file] = FoundKey(made.key, text_fits=True)
     found = dict(facts.certifying.found)
-    for name, there in found.items():
+    for name, certificate in found.items():
         content = restoration.files.get(f"certs/{name}.pem")
-        if content and there.exim is None and there.dovecot is None:
-            found[name] = _found(there, content)
+        if content and certificate.exim is None and certificate.dovecot is None:
+            found[name] = _found(certificate, content)
     return facts._replace(keys=keys, certifying=facts.certifying._replace(found=MappingProxyType(found)))
 
 

@@ -143,13 +143,14 @@ def run(declaration: Declaration, request: Request) -> Outcome:
                 outcome = _outcome(layout, line, request)
                 if request.check_mode:
                     return outcome
+                removals = line.plan.removals
+                capture = Capture(tree, layout, line.present, line.desired.host.domains.values())
+                capture.write(removals)
                 _apply.walk_steps(tree, layout, line.plan.steps)
                 if prepared.restoration:
                     tidy_up(tree, layout, prepared.restoration)
                 if line.plan.is_empty:
                     return outcome
-                removals = line.plan.removals
-                capture = Capture(tree, layout, line.present, line.desired.host.domains.values())
                 failures = _apply.set_aside(tree, layout, removals, time.time(), capture) if removals else []
                 break
         prepared = _prepare(line.desired, prepared, request)

@@ -173,7 +173,8 @@ def test_a_file_without_the_first_line_is_read() -> None:
 FULL_DKIM = Dkim((DkimKey("s2", "a.test.s2"),), "retiring", (DkimKey("dkim", "a.test"),), "20261123T040000Z")
 FULL_FILTERS = Filters(True, True, "tag", 7.5, 15.0, True, 200)
 FULL_DOMAIN = Domain(
-    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS)
+    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS),
+    restored="20261123T040000Z",
 )
 FULL_ADDRESSES = {
     "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL, MailboxFilters(*FULL_FILTERS)),

@@ -93,11 +93,13 @@ def dies_at(event, action):
     return status == 77
 
 
-def state(host):
+def state(host, case=""):
     """The tree without what must differ: the time of a removal, the packing of an archive, and keys that were made."""
     found = {}
     for name, entry in host.entries(*UNSTABLE).items():
         content = entry.content
+        if case == "prune" and name.startswith("etc/exim4/ssl/"):
+            continue  # keys that nobody uses any more are what a run may leave (docs/tables.md)
         if name.startswith(("etc/exim4/ssl/", "etc/dovecot/certs/")) and not name.endswith(".conf"):
             content = b"made"
         if name.endswith(".tar.gz"):
@@ -154,7 +156,7 @@ def test_a_run_that_dies_anywhere_is_completed_by_the_next_one(tmp_path, case):
         died = dies_at(event, lambda host=host: CASES[case](host))
         assert_served(host, case)
         CASES[case](host)
-        assert state(host) == state(undisturbed), f"after dying before change {event}"
+        assert state(host, case) == state(undisturbed, case), f"after dying before change {event}"
         if not died:
             assert event > 2
             return

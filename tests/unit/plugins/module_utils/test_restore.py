@@ -251,7 +251,7 @@ def test_settings_of_kept_mail_are_for_root_alone(peopled):
 
 
 def test_without_the_space_for_an_archive_nothing_is_removed(peopled, monkeypatch):
-    before = peopled.entries("/run", "/var/log")
+    before = peopled.entries("/run", "/var/log", "/var/vmail/.removed")
     real = os.fstatvfs
 
     def full(descriptor):
@@ -261,4 +261,5 @@ def test_without_the_space_for_an_archive_nothing_is_removed(peopled, monkeypatc
     monkeypatch.setattr(os, "fstatvfs", full)
     (failure,) = peopled.domain("example.com", state="absent", removed_mail="archive").failures
     assert "0 are free" in str(failure)
-    assert peopled.entries("/run", "/var/log") == before
+    assert peopled.entries("/run", "/var/log", "/var/vmail/.removed") == before
+    assert list(peopled.path("/var/vmail/.removed").iterdir()) == []
