@@ -281,17 +281,21 @@ def _chown(tree: Tree, path: str, wanted: Callable[[os.stat_result], bool], uid:
     if not tree.may_chown:
         tree.skipped_ownership = True
         return []
-    giving = _Giving(wanted, uid, gid)
     with _existing(tree, path) as top, explained("cannot change the owner in", path):
         if top is None:
             raise MailError("is not there", where=path)
-        # From the top down: once a directory has its new owner the old one can no longer move things about in it.
+        # From the top down: once a directory has its new owner the old one can no longer move things about in it. Where he did so
+        # before, the walk begins anew, and each time more of the tree is out of his reach.
         if wanted(os.fstat(top)):
             os.fchown(top, uid, gid)
-        device = os.fstat(top).st_dev
-        for visit in walk(top, path):
-            if not visit.leaving:
-                giving.give(visit, device)
+        for attempt in range(_ATTEMPTS):
+            giving = _Giving(wanted, uid, gid)
+            try:
+                giving.give_all(top, path)
+                break
+            except MovedError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
     return sorted(giving.left_alone)
 
 
@@ -308,6 +312,12 @@ class _Giving:
     @property
     def left_alone(self) -> list[str]:
         return self._mounts + [name for names in self._names.values() for name in names]
+
+    def give_all(self, top: int, path: str) -> None:
+        device = os.fstat(top).st_dev
+        for visit in walk(top, path):
+            if not visit.leaving:
+                self.give(visit, device)
 
     def give(self, visit: Visit, device: int) -> None:
         if visit.status.st_dev != device:
