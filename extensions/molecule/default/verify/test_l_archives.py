@@ -23,6 +23,7 @@ OTHERS = ("staying", "going1", "going2")
 PASSWORD = "battery staple"
 FLAGS = {"1": r"\Seen \Flagged", "2": r"\Answered $Label1", "3": "", "4": r"\Deleted \Draft"}
 FOLDERS = ("Sent", "Projects.2026", "Entw&APw-rfe")
+_PLACE = re.compile(rb'UID (\d+) .*INTERNALDATE "([^"]+)"')
 ARCHIVES = "/var/backups/verify-keepsake"
 _FILES = r"""
 cd /var/vmail/"$1" && find . -mindepth 1 ! -name 'dovecot*lock' -printf '%P\t%y\t%u:%g\t%m\t%Ts\t%l\t%n\n' | sort
@@ -50,7 +51,7 @@ def _look(host: Host, user: str) -> Seen:
         folders[name] = [
             (
                 " ".join(sorted(re.search(rb"FLAGS \(([^)]*)\)", head)[1].decode().replace(r"\Recent", "").split())),
-                f"{re.search(rb'UID ([0-9]+)', head)[1].decode()} {re.search(rb'INTERNALDATE .([^\"]+)', head)[1].decode()}",
+                b" ".join(_PLACE.search(head).groups()).decode(),
                 body.decode(),
             )
             for head, body in found
