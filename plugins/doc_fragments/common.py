@@ -51,6 +51,8 @@ options:
       - What happens to the mail of what is removed.
       - V(keep) sets it aside below C(/var/vmail/.removed), where it belongs to root and expires after the retention of the
         role P(fleetpost.mail.mail_domains#role). V(archive) packs it into O(archive_dir), V(delete) deletes it.
+      - Kept and archived mail has its settings, DKIM keys and certificate beside it, readable by root alone, so that a domain can
+        come back as it was. Without the space for an archive nothing is removed.
       - When it is omitted mail is kept.
     type: str
     choices: [keep, archive, delete]

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._archive import archive
+from ansible_collections.fleetpost.mail.plugins.module_utils._archived import documents_in, sidecar_path
+from ansible_collections.fleetpost.mail.plugins.module_utils._capture import Capture
 from ansible_collections.fleetpost.mail.plugins.module_utils._directories import DOMAIN_DIRECTORY
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import BusyError, MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
@@ -97,10 +99,10 @@ def _walk_single(tree: Tree, layout: Layout, step: Step) -> None:
         _servers.end_sessions(list(step.masks))
 
 
-def set_aside(tree: Tree, layout: Layout, removals: Sequence[Remove], since: float) -> list[Failure]:
+def set_aside(tree: Tree, layout: Layout, removals: Sequence[Remove], since: float, capture: Capture) -> list[Failure]:
     """Moves the mail of each removal out of the servers' sight, once no Exim process works by the old tables any more.
 
-    since: when the tombstones were written (epoch seconds). Returns the removals that failed.
+    since: when the tombstones were written (epoch seconds). capture: writes down what is removed. Returns the removals that failed.
     """
     if tree.is_host:
         try:
@@ -108,7 +110,7 @@ def set_aside(tree: Tree, layout: Layout, removals: Sequence[Remove], since: flo
             _servers.flush_queue(layout, sorted({domain_of(removal.name) for removal in removals}))
         except MailError as error:
             return [Failure(removal.name, error) for removal in removals]
-    return _failures(removals, lambda removal: _set_one_aside(tree, removal))
+    return _failures(removals, lambda removal: _set_one_aside(tree, removal, capture))
 
 
 def _failures(removals: Sequence[Remove], carry_out: Callable[[Remove], None]) -> list[Failure]:
@@ -124,9 +126,11 @@ def _failure(removal: Remove, carry_out: Callable[[Remove], None]) -> Failure | 
     return None
 
 
-def _set_one_aside(tree: Tree, removal: Remove) -> None:
-    if removal.source is not None:
-        _mail_tree.set_aside(tree, removal.source, removal.target)
+def _set_one_aside(tree: Tree, removal: Remove, capture: Capture) -> None:
+    if removal.source is None:
+        return
+    capture.check_space(removal)
+    _mail_tree.set_aside(tree, removal.source, removal.target)
 
 
 def dispose(tree: Tree, removals: Sequence[Remove]) -> list[Failure]:
@@ -137,14 +141,16 @@ def dispose(tree: Tree, removals: Sequence[Remove]) -> list[Failure]:
 
 
 def _dispose_of(tree: Tree, removal: Remove) -> None:
-    if removal.source is None or removal.removal.removed_mail == "keep" or not tree.exists(removal.target):
+    if removal.source is None or removal.removal.removed_mail == "keep":
         return
-    with _claimed(tree, removal.target):
-        _archive_or_delete(tree, removal)
+    if tree.exists(removal.target):
+        with claimed(tree, removal.target):
+            _archive_or_delete(tree, removal)
+    tree.remove_file(sidecar_path(removal.target))
 
 
 @contextlib.contextmanager
-def _claimed(tree: Tree, path: str) -> Iterator[None]:
+def claimed(tree: Tree, path: str) -> Iterator[None]:
     """Holds the mail that was set aside for the block. Raises BusyError when another run, which met our tombstone, has it."""
     descriptor = tree.open_directory(path)
     try:
@@ -163,14 +169,17 @@ def _archive_or_delete(tree: Tree, removal: Remove) -> None:
         # An archive gets its name only when it is complete: then an earlier run died before it deleted the source.
         if tree.exists(removal.target) and not tree.exists(target):
             tree.ensure_parent(removal.removal.archive_dir)
-            archive(tree, removal.target, target)
+            archive(tree, removal.target, target, documents_in(tree.read(sidecar_path(removal.target)) or b""))
     _mail_tree.delete_tree(tree, removal.target)
 
 
 def put_back(tree: Tree, step: PutBack) -> None:
     """Gives mail that was set aside back to its place and owner; nothing to do where none was."""
+    # Ahead of the mail: what a run leaves that dies here is written anew by the next removal. A restoration needs it to its end.
+    if not step.origin:
+        tree.remove_file(sidecar_path(step.source))
     if not tree.exists(step.source):
         return
     top = DOMAIN_DIRECTORY if "@" not in step.name else None
-    with _claimed(tree, step.source):
+    with claimed(tree, step.source):
         _mail_tree.put_back(tree, step.source, step.target, step.owner.uid, step.owner.gid, top=top)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gzip
+import io
 import os
 import posixpath
 import stat
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
@@ -27,15 +28,19 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls impor
 
 _LEVEL = 5
 _BLOCK = 1 << 20
+# Below the name of the archive, beside its documents.
+_MAIL = "mail"
 
 
-def archive(tree: Tree, source: str, target: str) -> tuple[int, int]:
+def archive(tree: Tree, source: str, target: str, documents: Mapping[str, bytes]) -> tuple[int, int]:
     """Pack the directory `source`, which nobody may write to any more, into the new file `target` (tar.gz, root, 0600).
+
+    documents: small files by name, which stand ahead of the mail.
 
     It is written as ``target.partial``, made durable, read back and compared by members and content size, and only then
     renamed. A failure leaves `source` as it is and removes the partial file; a killed run's one is written anew.
-    Members lie below the name of `source`; links are stored as links; sockets, pipes and devices hold no mail and are
-    left out. The directory of `target` is created (root, 0700) if only itself is missing.
+    Members lie below the name of `source`, those of the mail below ``mail`` in it; links are stored as links; sockets, pipes and
+    devices hold no mail and are left out. The directory of `target` is created (root, 0700) if only itself is missing.
 
     Returns the number of members and the bytes of content. Raises MailError; an existing `target` is one.
     """
@@ -44,7 +49,7 @@ def archive(tree: Tree, source: str, target: str) -> tuple[int, int]:
     with tree.parent(target) as (parent, name), explained("cannot write the archive", partial):
         _refuse_existing(tree, target)
         with _partial_file(parent, f"{name}.partial", partial) as descriptor:
-            written = _pack(tree, source, descriptor)
+            written = _pack(tree, source, descriptor, documents)
             os.fsync(descriptor)
             if _read_back(descriptor, partial) != written:
                 raise MailError("the archive does not hold what was written to it", where=partial)
@@ -100,12 +105,33 @@ def _partial_file(parent: int, name: str, path: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _pack(tree: Tree, source: str, descriptor: int) -> tuple[int, int]:
+def require_space(tree: Tree, directory: str, size: int) -> None:
+    """Raises MailError unless `size` bytes fit on the file system of a directory, which may be still to be made.
+
+    What an archive of mail takes is not known before; that it is packed is left out, so that none fills a file system up.
+    """
+    while not tree.exists(directory) and directory != "/":
+        directory = posixpath.dirname(directory)
+    descriptor = tree.open_directory(directory)
+    try:
+        status = os.fstatvfs(descriptor)
+    finally:
+        os.close(descriptor)
+    free = status.f_bavail * status.f_frsize
+    if free < size:
+        raise MailError(
+            f"{size} bytes of mail may need as much space there, and {free} are free",
+            where=directory,
+            remedy="Free some space on that file system, or use another one, and run again",
+        )
+
+
+def _pack(tree: Tree, source: str, descriptor: int, documents: Mapping[str, bytes]) -> tuple[int, int]:
     with tree.parent(source) as (parent, name), explained("cannot read the mail to archive", source):
         top = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
         try:
             with _packed_tar(descriptor) as tar:
-                return _Packing(tar, source, name).pack(top)
+                return _Packing(tar, source, name).pack(top, documents)
         finally:
             os.close(top)
 
@@ -127,13 +153,16 @@ class _Packing:
     def __init__(self, tar: tarfile.TarFile, source: str, name: str) -> None:
         self._tar = tar
         self._source = source
-        self._name = name
+        self._top = name
+        self._name = f"{name}/{_MAIL}"
         self._first_names: dict[tuple[int, int], str] = {}
         self._members = 0
         self._bytes = 0
 
-    def pack(self, top: int) -> tuple[int, int]:
+    def pack(self, top: int, documents: Mapping[str, bytes]) -> tuple[int, int]:
         info = os.fstat(top)
+        for name, content in documents.items():
+            self._document(f"{self._top}/{name}", content, info)
         self._add(self._member(self._name, tarfile.DIRTYPE, info))
         for visit in walk(top, self._source):
             if visit.leaving:
@@ -142,6 +171,13 @@ class _Packing:
                 raise MailError("another file system is mounted there", where=f"{self._source}/{visit.path}")
             self._entry(visit)
         return self._members, self._bytes
+
+    def _document(self, path: str, content: bytes, info: os.stat_result) -> None:
+        member = self._member(path, tarfile.REGTYPE, info)
+        member.mode = 0o600
+        member.size = len(content)
+        self._tar.addfile(member, io.BytesIO(content))
+        self._count(len(content))
 
     def _entry(self, visit: Visit) -> None:
         mode = visit.status.st_mode

@@ -25,10 +25,10 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model 
     Provided,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificates import is_marked
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import DeclaredDomain
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     CERTIFYING_EXIM_FORMAT,
-    DeclaredDomain,
     Domain,
     Facts,
     Host,

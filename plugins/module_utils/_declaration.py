@@ -14,6 +14,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils import _names
 from ansible_collections.fleetpost.mail.plugins.module_utils._allowed_options import refused_in_entries
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import DEFAULT_ACME_MAX_ORDERS
 from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration, DeclaredDomain, DeclaredMailbox
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_filters import declared_filters, declared_lists
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_owners import declared_owner
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_signing import declared_dkim, declared_dmarc
@@ -25,9 +26,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_ARCHIVE_DIR,
     DEFAULT_PRUNE_LIMIT,
     FORWARD_ACTIONS,
-    Declaration,
-    DeclaredDomain,
-    DeclaredMailbox,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import DeclaredOwner
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DOMAIN_ENTRY, MAILBOX_ENTRY, OWNER, Spec
@@ -59,9 +57,12 @@ def declaration_of_domain(options: Entry) -> Declaration:
     reader = _Reader(options)
     if options["state"] == "absent":
         name = reader.convert(_names.domain_name, options["name"], "name")
+        if options.get("restore_from"):
+            reader.errors.append(MailError("restore_from has no meaning with state: absent", "restore_from"))
         return reader.declaration(options)._replace(absent_domains=(name,) if name else ())
     reader.domain(options, "")
-    return reader.declaration(options)
+    restore_from = reader.convert(_names.absolute_path, options.get("restore_from"), "restore_from")
+    return reader.declaration(options)._replace(restore_from=restore_from or "")
 
 
 def declaration_of_owner(options: Entry) -> Declaration:

@@ -11,9 +11,13 @@ from typing import Any
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _dmarc, _names
 from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import DeclaredDkim
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import canonical_pem, public_key_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import DEFAULT_RETIRE_AFTER, KEY_LENGTHS, DeclaredDkim
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    DEFAULT_RETIRE_AFTER,
+    KEY_LENGTHS,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import duration
 
 _SERVICE_TYPE = re.compile(r"(?:\*|[a-z](?:[a-z0-9-]*[a-z0-9])?)(?::(?:\*|[a-z](?:[a-z0-9-]*[a-z0-9])?))*\Z")

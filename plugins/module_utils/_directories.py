@@ -85,7 +85,10 @@ def adopted_trees(layout: Layout, observed: Observed, desired: Host) -> Iterator
     for name, address in desired.addresses.items():
         there = observed.host.addresses.get(name)
         was_mailbox = isinstance(there, Mailbox) or (isinstance(there, Alias) and there.old_mailbox)
-        if isinstance(address, Mailbox) and not was_mailbox and layout.mailbox_tree(name) in occupied:
+        # In a domain that was brought back, what stands there without an address came back with it.
+        domain = observed.host.domains.get(domain_of(name))
+        came_back = domain is not None and domain.restored
+        if isinstance(address, Mailbox) and not was_mailbox and not came_back and layout.mailbox_tree(name) in occupied:
             yield _occupied(name, layout.mailbox_tree(name))
 
 

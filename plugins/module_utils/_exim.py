@@ -49,6 +49,7 @@ DOMAINS_HEADER = """\
 # suspended=yes suspended_reason="TEXT": switched off by the administrator, whatever enabled says
 # greylist=yes spam=yes spam_action=junk|tag|reject spam_score=5.0 spam_reject=15.0 av=yes limit=MESSAGES an hour
 # mailbox_filters=no: no mailbox of the domain differs from these
+# restored=TIME of the removal that it was brought back from
 
 """
 ADDRESSES_HEADER = """\
@@ -66,6 +67,7 @@ _DOMAIN_FIELDS = (
     *("suspended", "suspended_reason"),
     *FILTER_FIELDS,
     "mailbox_filters",
+    "restored",
 )
 KEY_SUFFIX = ".private"
 _ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders", *FILTER_FIELDS)
@@ -103,11 +105,18 @@ def _read_domain(name: str, fields: Mapping[str, str], lists: FoundLists) -> Dom
         _one_of(fields, "mailbox_filters", ("yes", "no")) == "yes",
         _suspended(fields),
         fields.get("suspended_reason", ""),
+        _restored(fields.get("restored", "")),
     )
 
 
 def _suspended(fields: Mapping[str, str]) -> bool:
     return "suspended" in fields and _one_of(fields, "suspended", ("no", "yes")) == "yes"
+
+
+def _restored(moment: str) -> str:
+    if moment and not is_moment(moment):
+        raise MailError(f"restored={moment[:40]} is no moment such as 20261123T040000Z", remedy=MEND)
+    return moment
 
 
 def _certificate(name: str) -> str:
@@ -250,24 +259,19 @@ def domain_value(domain: Domain, current: str | None) -> str:
         "disabled": domain.disabled_action,
         "action": domain.default_action,
     }
-    if domain.forward_to:
-        fields["to"] = domain.forward_to
-    if domain.dkim:
-        fields.update(_dkim_fields(domain.dkim))
-    if domain.dmarc:
-        fields["dmarc"] = domain.dmarc
-    if domain.certificate:
-        fields["cert"] = domain.certificate
-    if domain.suspended:
-        fields["suspended"] = "yes"
-        if domain.suspended_reason:
-            fields["suspended_reason"] = domain.suspended_reason
-    if domain.filters is not NO_FILTERS:
-        fields.update(filter_fields(domain.filters))
-    if not domain.mailbox_filters:
-        fields["mailbox_filters"] = "no"
-    if domain.removal:
-        fields.update(_removal_fields(domain.removal))
+    said = {
+        "to": domain.forward_to,
+        **(_dkim_fields(domain.dkim) if domain.dkim else {}),
+        "dmarc": domain.dmarc,
+        "cert": domain.certificate,
+        "suspended": "yes" if domain.suspended else "",
+        "suspended_reason": domain.suspended_reason,
+        **(filter_fields(domain.filters) if domain.filters is not NO_FILTERS else {}),
+        "mailbox_filters": "" if domain.mailbox_filters else "no",
+        "restored": domain.restored,
+        **(_removal_fields(domain.removal) if domain.removal else {}),
+    }
+    fields.update((name, value) for name, value in said.items() if value)
     return render_fields(_with_unknown(fields, current, _DOMAIN_FIELDS))
 
 

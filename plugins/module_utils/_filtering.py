@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration, DeclaredDomain, DeclaredMailbox
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN, Filters, MailboxFilters
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FILTERING_EXIM_FORMAT,
     Address,
-    Declaration,
-    DeclaredDomain,
-    DeclaredMailbox,
     Domain,
     Facts,
     Host,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import state_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._gather import (
     declaration_of,
@@ -28,16 +29,22 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._history import his
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._log_files import log_lines
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Domain, Facts, Host, Mailbox, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Domain,
+    Facts,
+    Host,
+    Mailbox,
+    domain_of,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe import read_host, read_tables
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Rights, rights_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._run import Line, Prepared, Request, walk_to_plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._scanner_client import silent_scanners
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._tls_client import fingerprints_shown
+from ansible_collections.fleetpost.mail.plugins.module_utils._walk import Line, Prepared, Request, walk_to_plan
 
 
 class Question(NamedTuple):

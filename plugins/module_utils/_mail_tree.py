@@ -52,12 +52,14 @@ def put_back(tree: Tree, source: str, target: str, uid: int, gid: int, *, top: O
     It appears at `target` complete. Returns and raises as `set_aside` does.
     """
 
-    def own() -> None:
-        _chown(tree, source, lambda info: info.st_uid == 0, uid, gid)
-        if top is not None:
-            tree.set_ownership(source, top)
+    return _move(tree, source, target, before=lambda: give(tree, source, uid, gid, top))
 
-    return _move(tree, source, target, before=own)
+
+def give(tree: Tree, path: str, uid: int, gid: int, top: Ownership | None = None) -> None:
+    """Give what is root's in a directory that nobody else can reach to an owner; top: as for `put_back`."""
+    _chown(tree, path, lambda info: info.st_uid == 0, uid, gid)
+    if top is not None:
+        tree.set_ownership(path, top)
 
 
 def chown_tree(tree: Tree, path: str, from_uid: int, to_uid: int, to_gid: int) -> list[str]:
@@ -117,6 +119,12 @@ def usage(tree: Tree, path: str) -> tuple[int, int]:
                     several.add((info.st_dev, info.st_ino))
                 size, count = size + info.st_size, count + 1
     return size, count
+
+
+def names_in(tree: Tree, path: str) -> list[str]:
+    """The names of what lies in a directory; none where there is no directory."""
+    with _existing(tree, path) as top:
+        return [] if top is None else os.listdir(top)
 
 
 def is_empty_directory(tree: Tree, path: str) -> bool:
@@ -273,17 +281,21 @@ def _chown(tree: Tree, path: str, wanted: Callable[[os.stat_result], bool], uid:
     if not tree.may_chown:
         tree.skipped_ownership = True
         return []
-    giving = _Giving(wanted, uid, gid)
     with _existing(tree, path) as top, explained("cannot change the owner in", path):
         if top is None:
             raise MailError("is not there", where=path)
-        # From the top down: once a directory has its new owner the old one can no longer move things about in it.
+        # From the top down: once a directory has its new owner the old one can no longer move things about in it. Where he did so
+        # before, the walk begins anew, and each time more of the tree is out of his reach.
         if wanted(os.fstat(top)):
             os.fchown(top, uid, gid)
-        device = os.fstat(top).st_dev
-        for visit in walk(top, path):
-            if not visit.leaving:
-                giving.give(visit, device)
+        for attempt in range(_ATTEMPTS):
+            giving = _Giving(wanted, uid, gid)
+            try:
+                giving.give_all(top, path)
+                break
+            except MovedError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
     return sorted(giving.left_alone)
 
 
@@ -300,6 +312,12 @@ class _Giving:
     @property
     def left_alone(self) -> list[str]:
         return self._mounts + [name for names in self._names.values() for name in names]
+
+    def give_all(self, top: int, path: str) -> None:
+        device = os.fstat(top).st_dev
+        for visit in walk(top, path):
+            if not visit.leaving:
+                self.give(visit, device)
 
     def give(self, visit: Visit, device: int) -> None:
         if visit.status.st_dev != device:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified, Certifier
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration, DeclaredDkim, DeclaredDomain, DeclaredMailbox
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN
 from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_end_state, check_mailbox_filters
@@ -26,10 +27,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     SIGNING_EXIM_FORMAT,
     Address,
     Alias,
-    Declaration,
-    DeclaredDkim,
-    DeclaredDomain,
-    DeclaredMailbox,
     Dkim,
     Domain,
     Facts,
@@ -165,7 +162,7 @@ class _Merger:
             return
         if current and current.removal:
             self._revive_addresses(declared.name)
-        base = revived_domain(current) if current else Domain(declared.name)
+        base = revived_domain(current) if current else declared.base or Domain(declared.name)
         merged = self._merged_domain(base, declared)
         self.domains[declared.name] = base if merged == base and current is not None else merged
         self.where[declared.name] = declared.where
@@ -219,6 +216,7 @@ class _Merger:
             lists=base.lists._replace(**declared.lists) if declared.lists else base.lists,
             mailbox_filters=base.mailbox_filters if declared.mailbox_filters is None else declared.mailbox_filters,
             **self._suspension(base, declared),
+            restored=base.restored,
         )
 
     def _suspension(self, base: Domain, declared: DeclaredDomain) -> dict[str, Any]:

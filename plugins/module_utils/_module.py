@@ -14,12 +14,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetpost.mail.plugins.module_utils._allowed_options import refused_options
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_patterns, job_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, certificate_state, take_inventory
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import changed_domains, key_records
-from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, note_refusals, run
+from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, note_refusals, run
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import COMMON, Spec
+from ansible_collections.fleetpost.mail.plugins.module_utils._walk import Request
 
 # A run builds some hundred thousand small values that live until its end: looking for cycles among them costs a fifth of
 # the time and finds none. Memory is given back by the process ending.

@@ -19,10 +19,13 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import CertificateFacts, Provided
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificates import subjects_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import certificates_to_look_at
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import DeclaredDomain
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import DeclaredDomain, Host
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Host,
+)
 
 _HOST_CERTIFICATE = re.compile(r"^MD_CERTIFICATE\s*=\s*\S*/(\S+)\.pem\s*$", re.MULTILINE)
 _CERTBOT = ("/usr/bin/certbot", "/usr/local/bin/certbot", "/snap/bin/certbot")

@@ -8,8 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Alias, Declaration, Host, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Alias,
+    Host,
+    domain_of,
+)
 
 _LIMIT = re.compile(r"(\d+)\s*(%?)\Z")
 

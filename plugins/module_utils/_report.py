@@ -218,7 +218,7 @@ def _directory_actions(layout: Layout, plan: Plan, found: list[Action]) -> Itera
     changed = {action.domain for action in found}
     for step in plan.steps:
         if isinstance(step, PutBack):
-            yield Action(domain_of(step.name), "put mail back", f"{step.target}, from {step.source}")
+            yield Action(domain_of(step.name), "restore mail" if step.origin else "put mail back", f"{step.target}, from {_origin(step)}")
         if not isinstance(step, (MakeDirectory, SetOwnership, ChownTree)):
             continue
         domain = step.domain if isinstance(step, SetOwnership) else ""
@@ -334,9 +334,13 @@ def _directories_diff(root: str, plan: Plan) -> Iterator[dict[str, str]]:
     after += [f"{step.target}/" for step in returned]
     before = [f"{step.path} (other owner or mode)" for step in mended]
     before += [f"{step.source}/" for step in removed]
-    before += [f"{step.source}/" for step in returned]
+    before += [_origin(step) for step in returned]
     if before or after:
         yield _diff(root, "mail directories and ownership", before, after)
+
+
+def _origin(step: PutBack) -> str:
+    return step.origin if step.origin.endswith(".gz") else f"{step.origin or step.source}/"
 
 
 def _rights(step: MakeDirectory | SetOwnership | ChownTree) -> str:

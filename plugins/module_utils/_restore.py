@@ -1,191 +1,143 @@
 # Copyright (c) 2026, fleetpost.mail contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""There and a former host -> desired: the host as its tables were before one of the last runs. No IO.
+"""Brings the mail of a removed domain back: looks at an archive or at kept mail, makes it ready outside the lock, and tidies up.
 
-What is no table does not come back by itself: mail, DKIM keys and certificates are as they are, and what is lost of them is said.
+Ready mail lies in ``.removed/NAME.restoring`` with a marker that names its inode. From then on it is one rename from its place,
+and a run that finds the place taken knows by the marker whether it was an earlier run of the same kind that died.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import TypeVar
+import json
+import posixpath
+import re
+from typing import Any
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certifier
-from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name
-from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
-from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_mailbox_filters
+from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
+from ansible_collections.fleetpost.mail.plugins.module_utils._apply import claimed
+from ansible_collections.fleetpost.mail.plugins.module_utils._archive import require_space
+from ansible_collections.fleetpost.mail.plugins.module_utils._archived import Settings, documents_in, settings_of, sidecar_path
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
+from ansible_collections.fleetpost.mail.plugins.module_utils._directories import DOMAIN_DIRECTORY
+from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
+from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
-    DEFAULT_KEY_LENGTH,
-    Alias,
-    Declaration,
-    DeclaredDomain,
-    DeclaredMailbox,
-    Domain,
-    Facts,
-    Forward,
-    Host,
-    MadeKey,
-    Mailbox,
-    PublicKey,
-    domain_of,
+    Account,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import is_moment
-from ansible_collections.fleetpost.mail.plugins.module_utils._prune import check_limit
-from ansible_collections.fleetpost.mail.plugins.module_utils._settle import settle
-from ansible_collections.fleetpost.mail.plugins.module_utils._signing import WantedKey, files_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._validate import Found, check_declared_domain, check_targets
+from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
+from ansible_collections.fleetpost.mail.plugins.module_utils._restoring import WHERE, Restoration, error_in, fits, marker_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._unpack import identity_of, read_documents, unpack_mail
 
-T = TypeVar("T")
-
-_ED25519_LENGTH = 256
+_ARCHIVE = re.compile(r"(?P<name>.+)\.(?P<since>[0-9]{8}T[0-9]{6}Z)(?:\.tar\.gz)?\Z")
+_FOR_ROOT_ALONE = Ownership(0, 0, 0o700)
 
 
-def key_files_of_change(there: Host, former: Host) -> Iterator[str]:
-    """The DKIM key files of the domains that sign otherwise in the former host."""
-    for name, domain in former.domains.items():
-        current = there.domains.get(name)
-        if current is None or current.dkim != domain.dkim:
-            yield from files_of(domain.dkim)
-            yield from files_of(current.dkim if current else None)
+def restoration_of(tree: Tree, layout: Layout, declaration: Declaration) -> Restoration | None:
+    """What `restore_from` of a declaration asks for, as it stands now; None for nothing. Raises MailError."""
+    source = declaration.restore_from
+    if not source or declaration.errors:
+        return None
+    name = declaration.domains[0].name
+    found = tree.lstat(source)
+    named = _ARCHIVE.match(posixpath.basename(source))
+    since = named.group("since") if named and is_moment(named.group("since")) else ""
+    is_kept = posixpath.dirname(source) == layout.removed_dir
+    tree_path = source if is_kept else f"{_staging(layout, name)}/mail"
+    restoration = Restoration(name, source, is_kept, since, tree_path)
+    if found is None and not is_kept:
+        # Who keeps the option and throws the archive away has a domain that is back.
+        return restoration
+    settings = _settings(tree, restoration)
+    if settings and settings.name != name:
+        raise MailError(f"{source} is of {settings.name}, not of {name}", WHERE)
+    if settings is None and (named is None or named.group("name") != name or not since):
+        raise MailError(f"{source} is no kept mail of {name}", WHERE, "Kept mail is called NAME.TIMESTAMP")
+    restoration = restoration._replace(settings=settings, since=settings.since if settings else since)
+    return _with_state(tree, layout, restoration)
 
 
-def certificates_of_change(there: Host, former: Host) -> list[str]:
-    """The certificates that are others in the former host."""
-    return [name for name, one in former.certificates.items() if there.certificates.get(name) != one]
+def check_source(tree: Tree, restoration: Restoration) -> None:
+    """Raises MailError when there is nothing to bring back from, or too little space for it."""
+    if restoration.is_placed:
+        return
+    if not tree.exists(restoration.source):
+        raise MailError(f"{restoration.source} is not there", WHERE)
+    if not restoration.is_kept and restoration.settings and not restoration.is_staged:
+        require_space(tree, posixpath.dirname(posixpath.dirname(restoration.tree)), restoration.settings.mail_bytes)
 
 
-def restored(
-    layout: Layout,
-    there: Host,
-    former: Host,
-    declaration: Declaration,
-    facts: Facts,
-    made: tuple[Mapping[str, MadeKey], Mapping[str, bytes]],
-    kept: Collection[str],
-) -> Desired:
-    """The desired host. made: new DKIM keys by file, and new self-signed certificates by name. kept: what mail was set aside.
-
-    What was on its way out in the former host is gone. Raises MailErrors with everything that is wrong with the end state.
-    """
-    restorer = _Restorer(layout, there, settle(former), facts, made[0])
-    restorer.check_limits(declaration)
-    for domain in restorer.domains.values():
-        if domain is not there.domains.get(domain.name):
-            restorer.check_domain(domain)
-            restorer.take_keys(domain)
-    restorer.check_addresses()
-    restorer.tell_of_mail(kept)
-    certifier = Certifier(there, facts, made[1])
-    certifier.certificates.update((name, _same(there.certificates.get(name), one)) for name, one in former.certificates.items())
-    certified = certifier.result(restorer.domains, declaration.acme_max_orders)
-    owners = {name: _same(there.owners.get(name), owner) for name, owner in former.owners.items()}
-    host = Host(restorer.domains, restorer.addresses, restorer.hashes, restorer.keys, certified.certificates, owners)
-    restorer.take(Found(tuple(certifier.errors), tuple(certifier.warnings)))
-    restorer.take(check_targets(there, host, {}))
-    if restorer.errors:
-        raise MailErrors(restorer.errors)
-    return Desired(host, tuple(dict.fromkeys(restorer.warnings)), restorer.to_make, (), certified.waiting, certified)
+def _staging(layout: Layout, name: str) -> str:
+    return f"{layout.removed_dir}/{name}.restoring"
 
 
-def _same(there: T | None, wanted: T) -> T:
-    """What is there, where it is as wanted: what is the same object is unchanged."""
-    return there if there is not None and there == wanted else wanted
+def _settings(tree: Tree, restoration: Restoration) -> Settings | None:
+    try:
+        if not restoration.is_kept:
+            return settings_of(read_documents(tree, restoration.source))
+        sidecar = tree.read(sidecar_path(restoration.source))
+        return settings_of(documents_in(sidecar)) if sidecar is not None else None
+    except MailError as error:
+        raise error_in(restoration, error) from error
 
 
-class _Restorer:
-    """Collects the former host, and what keeps it from coming back."""
+def _identity(tree: Tree, restoration: Restoration) -> tuple[int, ...]:
+    return () if restoration.is_kept else identity_of(tree, restoration.source)
 
-    def __init__(self, layout: Layout, there: Host, former: Host, facts: Facts, made: Mapping[str, MadeKey]) -> None:
-        self.layout = layout
-        self.there = there
-        self.facts = facts
-        self.made = made
-        self.domains = {name: _same(there.domains.get(name), domain) for name, domain in former.domains.items()}
-        self.addresses = {name: _same(there.addresses.get(name), address) for name, address in former.addresses.items()}
-        self.hashes = {**there.hashes, **former.hashes}
-        self.keys: dict[str, PublicKey] = {}
-        self.to_make: dict[str, WantedKey] = {}
-        self.errors: list[MailError] = []
-        self.warnings: list[str] = []
 
-    def take(self, found: Found) -> None:
-        self.errors.extend(found.errors)
-        self.warnings.extend(found.warnings)
+def _with_state(tree: Tree, layout: Layout, restoration: Restoration) -> Restoration:
+    """The restoration with how far an earlier run came."""
+    marker = _marker(tree, layout, restoration.name)
+    if not marker or not fits(marker, restoration, _identity(tree, restoration)):
+        return restoration
+    ready, placed = tree.lstat(restoration.tree), tree.lstat(layout.domain_tree(restoration.name))
+    return restoration._replace(
+        is_staged=ready is not None and ready.st_ino == marker.get("inode"),
+        owner=Account(*marker["owner"]) if marker.get("owner") else None,
+        is_placed=ready is None and placed is not None and placed.st_ino == marker.get("inode"),
+    )
 
-    def check_limits(self, declaration: Declaration) -> None:
-        """The brake of `prune` holds for what came after the generation and goes with it."""
-        present = settle(self.there)
-        domains = set(present.domains.keys() - self.domains.keys())
-        addresses = {
-            name
-            for name, address in present.addresses.items()
-            if not isinstance(address, Alias)
-            and (name not in self.addresses or (isinstance(address, Mailbox) and not isinstance(self.addresses[name], Mailbox)))
-        }
-        self.errors.extend(check_limit(present, declaration, domains, addresses))
 
-    def check_domain(self, domain: Domain) -> None:
-        """What must hold of a domain that changes: owner and sending addresses that there are, and programs for its filters."""
-        current = self.there.domains.get(domain.name)
-        declared = DeclaredDomain(
-            f"{domain.name} ",
-            domain.name,
-            ip_addresses=None if current and current.ip_addresses == domain.ip_addresses else domain.ip_addresses,
-            filters={} if current and current.filters == domain.filters else domain.filters._asdict(),
-            lists={} if current and current.lists == domain.lists else domain.lists._asdict(),
-        )
-        self.take(check_declared_domain(current, domain, declared, self.facts))
-        self.take(check_domain_filters(declared, self.facts))
+def _marker(tree: Tree, layout: Layout, name: str) -> dict[str, Any]:
+    content = tree.read(f"{_staging(layout, name)}/marker.json")
+    try:
+        found = json.loads(content) if content else {}
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
 
-    def take_keys(self, domain: Domain) -> None:
-        """The keys that a domain signs with, or is about to. What is lost is made anew under its selector."""
-        current = self.there.domains.get(domain.name)
-        dkim = domain.dkim
-        if dkim is None or (current and current.dkim == dkim):
-            return
-        for keys in (dkim.keys, dkim.other if dkim.stage == "published" else ()):
-            for index, key in enumerate(keys):
-                found = self.facts.keys.get(key.file)
-                if found and found.key:
-                    self.keys[key.file] = found.key
-                    continue
-                asked = PublicKey("ed25519", _ED25519_LENGTH) if index else PublicKey("rsa", DEFAULT_KEY_LENGTH)
-                if key.file in self.made:
-                    asked = self.made[key.file].key
-                else:
-                    self.to_make[key.file] = WantedKey(asked)
-                self.keys[key.file] = asked
-                self.warnings.append(
-                    f"{domain.name}: the key of selector {key.selector} is lost and made anew ({asked.key_type}, {asked.key_length} bits). "
-                    f"Publish the new TXT of {record_name(key.selector, domain.name)}: its mail fails DKIM until then"
-                )
 
-    def check_addresses(self) -> None:
-        for name, address in self.addresses.items():
-            current = self.there.addresses.get(name)
-            if address is current:
-                continue
-            if isinstance(address, Mailbox):
-                filters = None if isinstance(current, Mailbox) and current.filters == address.filters else address.filters
-                self.take(check_mailbox_filters(DeclaredMailbox(f"{name} ", name, filters=filters), self.facts))
-            elif isinstance(address, Forward) and isinstance(current, Mailbox) and current.removal is None:
-                remedy = "Remove the mailbox with state: absent, which says what becomes of its mail, and go back then"
-                self.errors.append(MailError("was a forward without a mailbox then, and has a mailbox now", name, remedy))
+def stage(tree: Tree, layout: Layout, restoration: Restoration, owner: Account) -> Restoration:
+    """Makes the mail ready to be put in its place, outside the lock. Raises MailError, and then leaves nothing behind."""
+    staging = _staging(layout, restoration.name)
+    tree.ensure_parent(f"{layout.removed_dir}/any")
+    tree.make_directories([(layout.removed_dir, _FOR_ROOT_ALONE), (staging, _FOR_ROOT_ALONE)])
+    with claimed(tree, staging):
+        if restoration.is_kept:
+            return _marked(tree, staging, restoration)
+        _mail_tree.delete_tree(tree, restoration.tree)
+        try:
+            left_out = unpack_mail(tree, restoration.source, restoration.tree)
+        except MailError as error:
+            _mail_tree.delete_tree(tree, restoration.tree)
+            raise error_in(restoration, error) from error
+        _mail_tree.give(tree, restoration.tree, owner.uid, owner.gid, DOMAIN_DIRECTORY)
+        return _marked(tree, staging, restoration._replace(left_out=left_out, owner=owner))
 
-    def tell_of_mail(self, kept: Collection[str]) -> None:
-        """What comes back begins empty, be its old mail kept or not."""
-        new = [name for name in self.domains if name not in self.there.domains]
-        new += [
-            name
-            for name, address in self.addresses.items()
-            if isinstance(address, Mailbox) and domain_of(name) in self.there.domains and name not in self.there.addresses
-        ]
-        for name in new:
-            places = [entry for entry in kept if entry.startswith(f"{name}.") and is_moment(entry[len(name) + 1 :])]
-            if places:
-                how = "doveadm import" if "@" in name else "restore_from of mail_domain, or doveadm import,"
-                place = f"{self.layout.removed_dir}/{max(places)}"
-                self.warnings.append(f"{name} comes back without its old mail, which is kept in {place}: {how} brings it back")
+
+def _marked(tree: Tree, staging: str, restoration: Restoration) -> Restoration:
+    info = tree.lstat(restoration.tree)
+    if info is None:
+        raise MailError(f"{restoration.tree} is not there", WHERE)
+    marker = json.dumps(marker_of(restoration, _identity(tree, restoration), info.st_ino))
+    tree.write_files([(f"{staging}/marker.json", marker.encode(), Ownership(0, 0, 0o600))])
+    return restoration._replace(is_staged=True)
+
+
+def tidy_up(tree: Tree, layout: Layout, restoration: Restoration) -> None:
+    """Removes what is left of a restoration that is over. An archive stays; the settings beside kept mail go with it."""
+    if restoration.is_kept and not tree.exists(restoration.source):
+        tree.remove_file(sidecar_path(restoration.source))
+    _mail_tree.delete_tree(tree, _staging(layout, restoration.name))

@@ -13,12 +13,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import Certificate
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration, DeclaredDomain, DeclaredMailbox
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     NO_HOST,
-    Declaration,
-    DeclaredDomain,
-    DeclaredMailbox,
     Domain,
     Host,
     Mailbox,

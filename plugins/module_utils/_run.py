@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _generations, _observe, _servers
+from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _observe, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import Ordered, forget_lineages, order_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._capture import Capture
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_lines import drop_tombstones
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_maker import make_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_client import system_resolvers
 from ansible_collections.fleetpost.mail.plugins.module_utils._dns_sight import dkim_sights
@@ -23,23 +24,19 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._key_maker import m
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._log_entries import entries_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, wanted_passwords
+from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, wanted_passwords
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
-    NO_HOST,
-    Declaration,
     Facts,
     Host,
-    MadeKey,
     Observed,
     PublicKey,
     Sight,
-    Tables,
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import moment_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_certificates import gather_certificate_facts
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan, plan, setup_warnings
+from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan, plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._renewal import install_renewed
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     Action,
@@ -47,41 +44,18 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._restore import certificates_of_change, key_files_of_change, restored
-from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Refusal, parts_of, restricted, rights_of, whole_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy, run_by
+from ansible_collections.fleetpost.mail.plugins.module_utils._restore import restoration_of, stage, tidy_up
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Refusal
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_log import RunLog
 from ansible_collections.fleetpost.mail.plugins.module_utils._settle import settle
-from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
+from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
 from ansible_collections.fleetpost.mail.plugins.module_utils._view import view_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._walk import Line, Prepared, Request, walk_to_plan
 
 # How often a run looks again after it has made keys or asked the DNS outside the lock. Twice is enough, unless others run meanwhile.
 _ROUNDS = 6
-
-
-class Request(NamedTuple):
-    """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, and whom and for how
-    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host). acting_as: in whose name it acts, empty
-    for the administrator's. job, module: what the log says of what runs it.
-    """
-
-    root: str = "/"
-    layout: str = "auto"
-    lock_timeout: float = 60.0
-    check_mode: bool = False
-    password_scheme: str = "BLF-CRYPT"
-    resolvers: Sequence[str] = ()
-    dns_timeout: float = 20.0
-    acting_as: str = ""
-    job: str = ""
-    module: str = ""
-
-    @property
-    def by(self) -> RunBy:
-        """Who runs it."""
-        return run_by(self.module, self.acting_as, self.job)
 
 
 class Outcome(NamedTuple):
@@ -101,54 +75,30 @@ class Outcome(NamedTuple):
     failures: Sequence[MailError] = ()
 
 
-class Prepared(NamedTuple):
-    """What was made ready outside the lock, because it takes long: password hashes, DKIM keys, certificates, what the DNS shows."""
-
-    hashes: Mapping[str, str] = MappingProxyType({})
-    keys: Mapping[str, MadeKey] = MappingProxyType({})
-    sights: Mapping[str, Sight] = MappingProxyType({})
-    certificates: Mapping[str, bytes] = MappingProxyType({})
-
-
-class Line(NamedTuple):
-    """One walk down the straight line, as far as the plan.
-
-    present: what is there; seen: the part of it in which the run may act. desired: of that part. whole: all of the host as it shall be.
-    """
-
-    present: Host
-    seen: Host
-    desired: Desired
-    whole: Host
-    facts: Facts
-    plan: Plan
-    warnings: list[str]
-
-
 def run(declaration: Declaration, request: Request) -> Outcome:
     """Makes the host match the declaration, or in check mode says what that would take. Raises MailError."""
     tree = Tree(request.root)
     layout = find_layout(tree, request.layout)
-    prepared = Prepared(_hash_passwords(tree, layout, declaration, request))
+    prepared = Prepared(_hash_passwords(tree, layout, declaration, request), restoration=restoration_of(tree, layout, declaration))
     for _round in range(_ROUNDS):
         with host_lock(tree, layout, request.lock_timeout, shared=request.check_mode):
             line = walk_to_plan(tree, layout, declaration, request, prepared)
-            makes = line.desired.to_make or line.desired.certified.to_make
-            if not line.desired.looks and (request.check_mode or not makes):
+            if not line.desired.looks and (request.check_mode or not line.makes):
                 outcome = _outcome(layout, line, request)
                 if request.check_mode:
                     _audit_log.checked(tree, [action._asdict() for action in outcome.actions], request.by)
-                if request.check_mode or line.plan.is_empty:
                     return outcome
-                log = RunLog(tree, layout, line.plan, _entries(layout, line, outcome), request.by)
-                log.begin(declaration.restore_generation)
-                with log.failures_told():
-                    _apply.walk_steps(tree, layout, line.plan.steps)
-                log.tell_of_changes()
+                log, capture = _walk_steps(tree, layout, line, declaration, request, outcome)
+                if prepared.restoration:
+                    tidy_up(tree, layout, prepared.restoration)
+                if line.plan.is_empty:
+                    return outcome
                 removals = line.plan.removals
-                failures = _apply.set_aside(tree, layout, removals, time.time()) if removals else []
+                failures = _apply.set_aside(tree, layout, removals, time.time(), capture) if removals else []
                 break
         prepared = _prepare(line.desired, prepared, request)
+        if line.restoring and line.mail_owner and line.stages and not request.check_mode:
+            prepared = prepared._replace(restoration=stage(tree, layout, line.restoring, line.mail_owner))
     else:
         raise BusyError("other runs changed what this one was about to do", remedy="Run it again")
     plans = [line.plan]
@@ -162,6 +112,21 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     told = [failure for failure in failures if (domain_of(failure.name) or failure.name) in line.seen.domains]
     not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in told]
     return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
+
+
+def _walk_steps(
+    tree: Tree, layout: Layout, line: Line, declaration: Declaration, request: Request, outcome: Outcome
+) -> tuple[RunLog, Capture]:
+    """Carries out the steps of the plan. Returns its log, and the settings of what is removed."""
+    log = RunLog(tree, layout, line.plan, _entries(layout, line, outcome), request.by)
+    capture = Capture(tree, layout, line.present, line.whole.domains.values())
+    if not line.plan.is_empty:
+        log.begin(declaration.restore_generation)
+        with log.failures_told():
+            capture.write(line.plan.removals)
+            _apply.walk_steps(tree, layout, line.plan.steps)
+        log.tell_of_changes()
+    return log, capture
 
 
 def note_refusals(errors: Sequence[MailError], request: Request) -> None:
@@ -239,50 +204,6 @@ def _records_ahead(host: Host, name: str) -> list[tuple[str, PublicKey]]:
     """The records that must be seen before the next keys of a domain may sign."""
     dkim = host.domains[name].dkim
     return [(record_name(key.selector, name), host.keys[key.file]) for key in dkim.other] if dkim else []
-
-
-def walk_to_plan(
-    tree: Tree, layout: Layout, declaration: Declaration, request: Request, prepared: Prepared, every_key: bool = False
-) -> Line:
-    """The walk as far as the plan. every_key: look at keys and certificates of all domains, and not of the declared ones alone."""
-    tables = _observe.read_tables(tree, layout)
-    present = _observe.read_host(tables, layout)
-    former_tables, former = _former(tree, layout, declaration.restore_generation)
-    owners = {domain.owner for host in (present, former) for domain in host.domains.values()} | {layout.default_owner}
-    owners.update(domain.owner for domain in declaration.domains if domain.owner)
-    owners.update(owner.name for owner in declaration.owners)
-    rights = rights_of(request.acting_as, present)
-    parts = parts_of(present, rights)
-    declaration = restricted(declaration, present, rights)
-    owners.update(domain.owner for domain in declaration.domains if domain.owner)
-    files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
-    if every_key:
-        files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
-    files += key_files_of_change(present, former)
-    facts = _observe.gather_facts(tree, layout, owners, strict=not request.check_mode, key_files=files)
-    known = present._replace(certificates={**present.certificates, **former.certificates}) if former.certificates else present
-    changing = certificates_of_change(present, former)
-    certifying = gather_certificate_facts(tree, layout, known, declaration.domains, every=every_key, further=changing)
-    facts = facts._replace(sights=prepared.sights, certifying=certifying)
-    if declaration.restore_generation is None:
-        desired = merge(parts.seen, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates, parts.rest)
-    else:
-        made, kept = (prepared.keys, prepared.certificates), _generations.kept_mail(tree, layout)
-        desired = restored(layout, present, former, declaration, facts, made, kept)
-    whole = whole_of(desired.host, parts.rest)
-    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, whole), former_tables)
-    removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
-    certified = desired.certified._replace(certificates=whole.certificates)
-    planned = plan(layout, observed, whole, facts, removing, prepared.keys, certified)
-    return Line(present, parts.seen, desired, whole, facts, planned, [*desired.warnings, *setup_warnings(layout, observed)])
-
-
-def _former(tree: Tree, layout: Layout, generation: int | None) -> tuple[Tables | None, Host]:
-    """The tables and the host as they were before one of the last runs; an empty host when no run is to be undone."""
-    if generation is None:
-        return None, NO_HOST
-    tables = _observe.read_tables(tree, layout, _generations.tables_of(tree, layout, generation))
-    return tables, _observe.read_host(tables, layout)
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:

@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import DeclaredDkim, DeclaredDomain
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import public_key_of, record_name
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_KEY_LENGTH,
     DEFAULT_SELECTOR,
     DEFAULT_SERVICE_TYPE,
-    DeclaredDkim,
-    DeclaredDomain,
     Dkim,
     DkimKey,
     Domain,

@@ -45,6 +45,8 @@ REMOVAL: Spec = {
     "archive_dir": {"type": "path"},
 }
 
+RESTORATION: Spec = {"restore_from": {"type": "path"}}
+
 PASSWORD_SCHEME: Spec = {
     "password_scheme": {
         "type": "str",

@@ -106,12 +106,16 @@ class Remove(NamedTuple):
 
 
 class PutBack(NamedTuple):
-    """Bring the mail of a removal that was not finished back to its place: what was to go is wanted again."""
+    """Bring mail that was set aside back to its place: what was to go is wanted again, or what was removed is restored.
+
+    origin: what it is restored from, empty when a removal was not finished.
+    """
 
     name: str
     source: str
     target: str
     owner: Account
+    origin: str = ""
 
 
 Step = Union[

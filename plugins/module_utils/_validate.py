@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import DeclaredDomain
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_OWNER,
     Address,
     Alias,
-    DeclaredDomain,
     Domain,
     Facts,
     Forward,

@@ -23,6 +23,17 @@ extends_documentation_fragment:
   - fleetpost.mail.common.certifying
   - fleetpost.mail.common.attributes
 options:
+  restore_from:
+    description:
+      - Where a domain comes back from that was removed. The path on the host of its archive (O(removed_mail=archive)), or of its
+        kept mail below C(/var/vmail/.removed) (O(removed_mail=keep)).
+      - It comes back as it was, with its settings, mailboxes and their passwords, aliases, mail with flags and dates, DKIM keys and
+        certificates. Other options that are given win. The owner must exist.
+      - An archive stays as it is, kept mail is moved back.
+      - It matters only while the domain is not there. A domain that is back is not changed by it, and one of the same name that was
+        not brought back from it is an error.
+    type: path
+    version_added: 1.0.0
   name:
     description:
       - The mail domain. An internationalised name may be written with its own letters; it is stored as its A-label.
@@ -506,7 +517,13 @@ EXAMPLES = r"""
     enabled: false
     disabled_action: defer
 
-- name: Remove a domain and keep an archive of its mail
+- name: Bring a removed domain back, with another owner
+  fleetpost.mail.mail_domain:
+    name: example.net
+    owner: bob
+    restore_from: /var/backups/mail-domains/example.net.20261123T040000Z.tar.gz
+
+- name: Remove a domain and keep an archive of its mail, its settings and its keys
   fleetpost.mail.mail_domain:
     name: example.net
     state: absent
@@ -564,11 +581,19 @@ errors:
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domain
 from ansible_collections.fleetpost.mail.plugins.module_utils._module import new_module, run_module
-from ansible_collections.fleetpost.mail.plugins.module_utils._specs import CERTIFYING, DMARC_TEMPLATE, DOMAIN, LOOK, REMOVAL, STATE
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import (
+    CERTIFYING,
+    DMARC_TEMPLATE,
+    DOMAIN,
+    LOOK,
+    REMOVAL,
+    RESTORATION,
+    STATE,
+)
 
 
 def main() -> None:
-    module = new_module({**DOMAIN, **DMARC_TEMPLATE, **LOOK, **CERTIFYING, **STATE, **REMOVAL})
+    module = new_module({**DOMAIN, **DMARC_TEMPLATE, **LOOK, **CERTIFYING, **STATE, **REMOVAL, **RESTORATION})
     run_module(module, lambda: declaration_of_domain(module.params))
 
 

@@ -184,6 +184,7 @@ FULL_DOMAIN = Domain(
     suspended=True,
     suspended_reason="not paid",
     mailbox_filters=False,
+    restored="20261123T040000Z",
 )
 FULL_OWNER = Owner("a", "b", 1, 2, "3G", "4G", 5, False, ("192.0.2.1",), ("a.test",))
 FULL_ADDRESSES = {

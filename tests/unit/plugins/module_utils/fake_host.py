@@ -20,10 +20,11 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
     declaration_of_mailbox,
     declaration_of_owner,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Inventory, Question, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import LAYOUTS
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
-from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, run
+from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, run
+from ansible_collections.fleetpost.mail.plugins.module_utils._walk import Request
 
 HASH = "{BLF-CRYPT}$2y$05$" + "a" * 53
 OTHER_HASH = "{BLF-CRYPT}$2y$05$" + "b" * 53

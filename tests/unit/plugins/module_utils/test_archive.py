@@ -20,6 +20,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._archive import arc
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 
+DOCUMENTS = {"manifest.json": b'{"format": 1}\n', "ssl/a.test.private": b"secret"}
 ODD_NAMES = [b"new\nline", b"invalid-\xff-utf8", b"caf\xc3\xa9", b"-rf", b" ", b"x" * 255]
 STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.truncate", "os.listdir"}
 
@@ -80,19 +81,20 @@ def content(top: Path) -> dict[bytes, bytes]:
 
 def test_tar_unpacks_what_was_archived(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "archive/a.test.tar.gz"
-    members, size = archive(Tree(), str(source), str(target))
+    members, size = archive(Tree(), str(source), str(target), DOCUMENTS)
     wanted = content(source)
-    assert content(unpacked(target, tmp_path / "unpacked") / source.name) == wanted
-    assert members == len(wanted) + 1
-    assert size == sum(path.lstat().st_size for path in source.rglob("*") if path.is_file() and not path.is_symlink()) - len(b"mail one\n")
-    unpacked_info = tmp_path / "unpacked" / source.name / "info"
+    assert content(unpacked(target, tmp_path / "unpacked") / source.name / "mail") == wanted
+    assert members == len(wanted) + 1 + len(DOCUMENTS)
+    mail = sum(path.lstat().st_size for path in source.rglob("*") if path.is_file() and not path.is_symlink())
+    assert size == mail - len(b"mail one\n") + sum(map(len, DOCUMENTS.values()))
+    unpacked_info = tmp_path / "unpacked" / source.name / "mail/info"
     assert (unpacked_info / "copy").samefile(unpacked_info / "Maildir/cur/1.mail")
 
 
 def test_only_root_can_read_an_archive(source: Path, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        archive(Tree(), str(source), f"{tmp_path}/archive/a.tar.gz")
+        archive(Tree(), str(source), f"{tmp_path}/archive/a.tar.gz", DOCUMENTS)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "archive").stat().st_mode) == 0o700
@@ -100,8 +102,8 @@ def test_only_root_can_read_an_archive(source: Path, tmp_path: Path) -> None:
 
 
 def test_no_set_user_id_program_comes_out_again(source: Path, tmp_path: Path) -> None:
-    archive(Tree(), str(source), f"{tmp_path}/a.tar.gz")
-    program = unpacked(tmp_path / "a.tar.gz", tmp_path / "unpacked") / source.name / "info/program"
+    archive(Tree(), str(source), f"{tmp_path}/a.tar.gz", DOCUMENTS)
+    program = unpacked(tmp_path / "a.tar.gz", tmp_path / "unpacked") / source.name / "mail/info/program"
     assert stat.S_IMODE(program.stat().st_mode) == 0o755
 
 
@@ -109,7 +111,7 @@ def test_pipes_and_devices_are_left_out(source: Path, tmp_path: Path) -> None:
     os.mkfifo(source / "fifo")
     if os.geteuid() == 0:
         os.mknod(source / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
-    archive(Tree(), str(source), f"{tmp_path}/a.tar.gz")
+    archive(Tree(), str(source), f"{tmp_path}/a.tar.gz", DOCUMENTS)
     names = subprocess.run(["tar", "-tzf", f"{tmp_path}/a.tar.gz"], check=True, capture_output=True).stdout
     assert b"fifo" not in names
     assert b"null" not in names
@@ -118,7 +120,7 @@ def test_pipes_and_devices_are_left_out(source: Path, tmp_path: Path) -> None:
 def test_an_existing_archive_is_never_replaced(source: Path, tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"older")
     with pytest.raises(MailError, match="exists already"):
-        archive(Tree(), str(source), f"{tmp_path}/a.tar.gz")
+        archive(Tree(), str(source), f"{tmp_path}/a.tar.gz", DOCUMENTS)
     assert (tmp_path / "a.tar.gz").read_bytes() == b"older"
     assert not (tmp_path / "a.tar.gz.partial").exists()
 
@@ -127,7 +129,7 @@ def test_no_space_leaves_the_mail_and_no_partial_file(source: Path, tmp_path: Pa
     def archive_beyond_the_limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
         with pytest.raises(MailError, match="File too large"):
-            archive(Tree(), str(source), f"{tmp_path}/archive/a.tar.gz")
+            archive(Tree(), str(source), f"{tmp_path}/archive/a.tar.gz", DOCUMENTS)
 
     assert in_child(archive_beyond_the_limit) == 0
     assert list((tmp_path / "archive").iterdir()) == []
@@ -149,21 +151,21 @@ def test_a_killed_run_leaves_no_incomplete_archive_and_the_next_one_completes(so
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(count)
-        archive(Tree(), str(source), str(target))
+        archive(Tree(), str(source), str(target), DOCUMENTS)
 
     assert in_child(archive_until_killed) in (0, signal.SIGKILL)
     if not target.exists():
-        archive(Tree(), str(source), str(target))
-    assert content(unpacked(target, tmp_path / "unpacked") / source.name) == content(source)
+        archive(Tree(), str(source), str(target), DOCUMENTS)
+    assert content(unpacked(target, tmp_path / "unpacked") / source.name / "mail") == content(source)
     assert [path.name for path in target.parent.iterdir()] == ["a.tar.gz"]
 
 
 def test_a_link_in_the_place_of_the_source_is_not_followed(source: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(source)
     with pytest.raises(MailError):
-        archive(Tree(), f"{tmp_path}/link", f"{tmp_path}/a.tar.gz")
+        archive(Tree(), f"{tmp_path}/link", f"{tmp_path}/a.tar.gz", DOCUMENTS)
     with pytest.raises(MailError, match="No such file"):
-        archive(Tree(), f"{tmp_path}/missing", f"{tmp_path}/a.tar.gz")
+        archive(Tree(), f"{tmp_path}/missing", f"{tmp_path}/a.tar.gz", DOCUMENTS)
     assert not (tmp_path / "a.tar.gz.partial").exists()
 
 
@@ -176,7 +178,7 @@ def test_a_planted_partial_file_is_neither_followed_nor_written(source: Path, tm
     else:
         os.link(elsewhere, tmp_path / "a.tar.gz.partial")
     with pytest.raises(MailError):
-        archive(Tree(), str(source), f"{tmp_path}/a.tar.gz")
+        archive(Tree(), str(source), f"{tmp_path}/a.tar.gz", DOCUMENTS)
     assert elsewhere.read_bytes() == b"kept"
 
 
@@ -184,9 +186,9 @@ def test_a_directory_that_others_write_to_takes_no_archive(source: Path, tmp_pat
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o777)
     with pytest.raises(MailError, match="others may write"):
-        archive(Tree(), str(source), f"{tmp_path}/shared/a.tar.gz")
+        archive(Tree(), str(source), f"{tmp_path}/shared/a.tar.gz", DOCUMENTS)
     (tmp_path / "shared").chmod(0o1777)
-    archive(Tree(), str(source), f"{tmp_path}/shared/a.tar.gz")
+    archive(Tree(), str(source), f"{tmp_path}/shared/a.tar.gz", DOCUMENTS)
 
 
 def test_many_mails_need_little_memory(tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ def test_many_mails_need_little_memory(tmp_path: Path) -> None:
 
     def archive_in_little_memory() -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        archive(Tree(), f"{tmp_path}/a.test", f"{tmp_path}/a.tar.gz")
+        archive(Tree(), f"{tmp_path}/a.test", f"{tmp_path}/a.tar.gz", DOCUMENTS)
         # Kilobytes. 5,000 kept members alone would take 6 MB more.
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 12_000
 

@@ -13,7 +13,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
     declaration_of_domain,
     declaration_of_domains,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import DeclaredDkim
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import DeclaredDkim
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import duration, is_moment, moment_text
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.ready_keys import key_of, pem
 from cryptography.hazmat.primitives import serialization

@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Account, Declaration, Facts, Host
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    Account,
+    Facts,
+    Host,
+)
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.authority import key_pem, provided, secrets_of
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import FakeHost
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.ready_keys import pem

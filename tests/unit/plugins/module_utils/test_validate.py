@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Account,
     Alias,
-    Declaration,
     Domain,
     Facts,
     Forward,
