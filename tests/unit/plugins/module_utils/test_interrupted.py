@@ -40,6 +40,8 @@ CASES = {
     "remove a mailbox": lambda host: host.mailbox("info@example.com", state="absent", removed_mail="archive"),
     "mailbox to alias": lambda host: host.mailbox("desk@example.com", aliases=["info"], removed_mail="archive"),
     "prune": lambda host: host.domains({"name": "example.net", "enabled": True}, **ALL, removed_mail="delete"),
+    "go back to an empty host": lambda host: host.restore(1, prune_limit="100%"),
+    "go back to more": lambda host: host.restore(2, prune_limit="100%"),
 }
 
 
@@ -50,6 +52,9 @@ def start(root, case):
         host.domains(COM, NET)
         host.deliver("info@example.com")
         host.deliver("desk@example.com", "mail-2")
+    if case == "go back to more":
+        host.domain("example.net", state="absent")
+        host.domain("example.com", owner="bob")
     return host
 
 
