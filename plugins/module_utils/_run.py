@@ -46,12 +46,12 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._restore import certificates_of_change, key_files_of_change, restored
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy, run_by
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_log import RunLog
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
+from ansible_collections.fleetpost.mail.plugins.module_utils._way_back import certificates_of_change, key_files_of_change, restored
 
 # How often a run looks again after it has made keys or asked the DNS outside the lock. Twice is enough, unless others run meanwhile.
 _ROUNDS = 6
