@@ -31,6 +31,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = self._arguments_without_domains()
+        if arguments.get("src") is not None and arguments.get("acting_as") not in (None, "", "root"):
+            raise AnsibleActionFail("src: not available to you")
         try:
             if arguments.get("restore_generation") is None and (
                 self._domains is not None or not boolean(arguments.get("remote_src", False), strict=False)

@@ -28,6 +28,13 @@ options:
       - How many seconds to wait for another run on the same host before giving up with the name of its process.
     type: float
     default: 60.0
+  acting_as:
+    description:
+      - The user in whose name the task acts. It then sees and changes only what that user may, its own domains and those of the
+        users that it is the reseller of (M(fleetpost.mail.mail_owner)). For V(root), and when this is omitted, everything.
+      - Options that are the administrator's, and whatever belongs to others, are refused with C(not available to you), and the
+        attempt is logged. The page C(docs/shared-hosts.md) of the collection has the table of rights.
+    type: str
   job_id:
     description:
       - The number or name of the job at the controller that this run is part of, for the log C(/var/log/mail-domains.log). Up to

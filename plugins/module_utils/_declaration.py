@@ -11,9 +11,11 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetpost.mail.plugins.module_utils import _names
+from ansible_collections.fleetpost.mail.plugins.module_utils._allowed_options import refused_in_entries
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model import DEFAULT_ACME_MAX_ORDERS
 from ansible_collections.fleetpost.mail.plugins.module_utils._converter import Converter
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_filters import declared_filters, declared_lists
+from ansible_collections.fleetpost.mail.plugins.module_utils._declared_owners import declared_owner
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_signing import declared_dkim, declared_dmarc
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared_ssl import declared_ssl
 from ansible_collections.fleetpost.mail.plugins.module_utils._dmarc import DEFAULT_TEMPLATE
@@ -27,16 +29,23 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DeclaredDomain,
     DeclaredMailbox,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DOMAIN_ENTRY, MAILBOX_ENTRY, Spec
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import DeclaredOwner
+from ansible_collections.fleetpost.mail.plugins.module_utils._specs import DOMAIN_ENTRY, MAILBOX_ENTRY, OWNER, Spec
 
 Entry = Mapping[str, Any]
+
+_LONGEST_REASON = 200
 
 
 def declaration_of_domains(entries: Iterable[Any], options: Entry) -> Declaration:
     """The declaration of `mail_domains`: a list of domain entries, each with its mailboxes."""
     reader = _Reader(options)
+    entries = list(entries)
+    reader.errors.extend(refused_in_entries(entries, options.get("acting_as")))
     for index, entry in enumerate(entries):
         reader.domain_entry(entry, f"domains[{index}]")
+    for index, owner in enumerate(options.get("owners") or ()):
+        reader.owner_entry(owner, f"owners[{index}]")
     generation = options.get("restore_generation")
     return reader.declaration(options)._replace(
         prune=bool(options.get("prune")) and generation is None,
@@ -52,6 +61,13 @@ def declaration_of_domain(options: Entry) -> Declaration:
         name = reader.convert(_names.domain_name, options["name"], "name")
         return reader.declaration(options)._replace(absent_domains=(name,) if name else ())
     reader.domain(options, "")
+    return reader.declaration(options)
+
+
+def declaration_of_owner(options: Entry) -> Declaration:
+    """The declaration of `mail_owner`: the limits of one owner, present or absent."""
+    reader = _Reader()
+    reader.owner(options, "")
     return reader.declaration(options)
 
 
@@ -87,10 +103,10 @@ def declaration_of_mailbox(options: Entry) -> Declaration:
     return declared
 
 
-def domain_names(names: Iterable[str]) -> list[str]:
-    """Domain names in their stored form. Raises MailErrors with every wrong one."""
+def domain_patterns(names: Iterable[str]) -> list[str]:
+    """Domain names in their stored form, and patterns with ``*`` and ``?``. Raises MailErrors with every wrong name."""
     reader = _Reader()
-    found = reader.convert_list(_names.domain_name, names, "names")
+    found = reader.convert_list(lambda name: name.lower() if set("*?") & set(name) else _names.domain_name(name), names, "names")
     if reader.errors:
         raise MailErrors(reader.errors)
     return list(found or ())
@@ -113,6 +129,7 @@ class _Reader(Converter):
         self.ssl_defaults = options.get("ssl_defaults") or {}
         self.domains: list[DeclaredDomain] = []
         self.mailboxes: list[DeclaredMailbox] = []
+        self.owners: list[DeclaredOwner] = []
         self._claims: dict[str, str] = {}
 
     def declaration(self, options: Entry) -> Declaration:
@@ -126,7 +143,20 @@ class _Reader(Converter):
             removed_mail=options.get("removed_mail"),
             archive_dir=archive_dir or DEFAULT_ARCHIVE_DIR,
             acme_max_orders=options.get("acme_max_orders", DEFAULT_ACME_MAX_ORDERS),
+            owners=tuple(self.owners),
         )
+
+    def owner_entry(self, entry: Any, where: str) -> None:
+        checked = self._checked(entry, where, OWNER, _OWNER_CHECKS)
+        if checked is not None:
+            self.owner(checked, f"{where}.")
+
+    def owner(self, entry: Entry, prefix: str) -> None:
+        """One owner whose types are right; `prefix` is its option path with a dot."""
+        owner = declared_owner(entry, prefix, self)
+        if owner:
+            self._claim(f"the owner {owner.name}", f"{prefix}name")
+            self.owners.append(owner)
 
     def domain_entry(self, entry: Any, where: str) -> None:
         checked = self._checked(entry, where, DOMAIN_ENTRY, _DOMAIN_CHECKS)
@@ -146,6 +176,7 @@ class _Reader(Converter):
         forward_to = self._forward_to(entry, f"{prefix}forward_to")
         ips = entry.get("ip_addresses")
         ips = self.convert_list(_names.ip_address, ips, f"{prefix}ip_addresses") if ips is not None else None
+        reason = self.convert(_reason, entry.get("suspended_reason"), f"{prefix}suspended_reason")
         filters, lists = declared_filters(entry, prefix, self), declared_lists(entry, prefix, self)
         if not name:
             return None
@@ -167,6 +198,9 @@ class _Reader(Converter):
                 declared_ssl(ssl, self.ssl_defaults, f"{prefix}ssl.", self) if ssl is not None else None,
                 filters,
                 lists,
+                entry.get("mailbox_filters"),
+                entry.get("suspended"),
+                reason,
             )
         )
         return name
@@ -284,6 +318,7 @@ def _quick_checks(spec: Spec) -> dict[str, Check]:
 
 _DOMAIN_CHECKS = _quick_checks(DOMAIN_ENTRY)
 _MAILBOX_CHECKS = _quick_checks(MAILBOX_ENTRY)
+_OWNER_CHECKS = _quick_checks(OWNER)
 
 
 def _alias(text: str, domain: str) -> str:
@@ -294,6 +329,12 @@ def _alias(text: str, domain: str) -> str:
     if _names.domain_name(named) != domain:
         raise ValueError(f"{_names.printable(text)} is in another domain: declare it there, as a mailbox entry with forward_to")
     return f"{_names.local_part(local)}@{domain}"
+
+
+def _reason(text: str) -> str:
+    if len(text) > _LONGEST_REASON or not text.isprintable():
+        raise ValueError(f"a reason is one line of at most {_LONGEST_REASON} printable characters")
+    return text.strip()
 
 
 def _password(text: str) -> str:

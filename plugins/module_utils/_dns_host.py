@@ -19,6 +19,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layo
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Domain, PublicKey
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import rights_of
 
 _NAME = re.compile(r"^primary_hostname\s*=\s*(\S+)", re.MULTILINE)
 _ADDRESSES = re.compile(r"^MD_HOSTIPS\s*=[ \t]*(.*)$", re.MULTILINE)
@@ -41,15 +42,20 @@ class View(NamedTuple):
 
 
 def read_view(
-    root: str, layout_name: str, lock_timeout: float, names: Collection[str] | None, given: Given, kinds: Collection[str]
+    root: str, layout_name: str, lock_timeout: float, acting_as: str, names: Collection[str] | None, given: Given, kinds: Collection[str]
 ) -> View:
-    """The domains `names` of a host, None for all of them, and what their records need. Raises MailError."""
+    """The domains `names` of a host, None for all of them, and what their records need, as far as the user in whose name it acts may
+    see them. Raises MailError.
+    """
     tree = Tree(root)
     layout = find_layout(tree, layout_name)
     with host_lock(tree, layout, lock_timeout, shared=True):
         host = _observe.read_host(_observe.read_tables(tree, layout), layout)
+        rights = rights_of(acting_as, host)
         chosen = {
-            name: domain for name, domain in sorted(host.domains.items()) if (domain.removal is None if names is None else name in names)
+            name: domain
+            for name, domain in sorted(host.domains.items())
+            if rights.see(domain) and (domain.removal is None if names is None else name in names)
         }
         keys, problems = read_records(tree, layout, chosen.values()) if "dkim" in kinds else ({}, {})
         # A host without domains may have no server yet.

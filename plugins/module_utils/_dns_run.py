@@ -34,6 +34,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dns_records import
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import LibraryError, MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Refusal, is_administrator
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import run_by
 
 
@@ -60,12 +61,15 @@ def run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
 
 def _run_dns(parameters: Mapping[str, Any], check_mode: bool) -> DnsOutcome:
     options = options_of(parameters)
-    place = (options.root, options.layout, parameters["lock_timeout"])
+    place = (options.root, options.layout, parameters["lock_timeout"], parameters["acting_as"] or "")
     given = Given(options.mail_host, options.mail_host_addresses)
     view = read_view(*place, options.names, given, options.wishes.kinds)
     unknown = _unknown(options, view)
+    is_restricted = not is_administrator(parameters["acting_as"])
+    if is_restricted and unknown:
+        raise MailErrors(Refusal(error.where) for error in unknown)
     _check(options, view, [] if check_mode else unknown)
-    records = _records(options, view)
+    records = _records(options, view, with_host=not is_restricted)
     outcome = _verified(options, view, records) if options.state == "verified" else _changed(options, view, records, check_mode)
     # In check mode an earlier task may be about to make the domain.
     return outcome._replace(warnings=(*outcome.warnings, *map(str, unknown)))
@@ -91,9 +95,9 @@ def _check(options: Options, view: View, errors: list[MailError]) -> None:
         raise MailErrors(errors)
 
 
-def _records(options: Options, view: View) -> list[Record]:
+def _records(options: Options, view: View, with_host: bool) -> list[Record]:
     records = [record for domain in view.domains.values() for record in records_of(domain, view.host, view.keys, options.wishes)]
-    if not view.domains or options.state == "absent":
+    if not view.domains or options.state == "absent" or not with_host:
         # The host stays when a domain goes.
         return records
     try:

@@ -46,7 +46,9 @@ DOMAINS_HEADER = """\
 # dkim=SELECTOR dkim_key=FILE in ssl/ (two of each, with a comma: two signatures) dmarc="RECORD"
 # dkim_stage=published|retiring|retired dkim_other=SELECTOR dkim_other_key=FILE dkim_until=TIME: a change of keys under way
 # cert=NAME: the certificate in the table certificates
+# suspended=yes suspended_reason="TEXT": switched off by the administrator, whatever enabled says
 # greylist=yes spam=yes spam_action=junk|tag|reject spam_score=5.0 spam_reject=15.0 av=yes limit=MESSAGES an hour
+# mailbox_filters=no: no mailbox of the domain differs from these
 
 """
 ADDRESSES_HEADER = """\
@@ -61,7 +63,9 @@ ADDRESSES_HEADER = """\
 _DOMAIN_FIELDS = (
     *("owner", "enabled", "disabled", "action", "to"),
     *("dkim", "dkim_key", "dkim_stage", "dkim_other", "dkim_other_key", "dkim_until", "dmarc", "cert"),
+    *("suspended", "suspended_reason"),
     *FILTER_FIELDS,
+    "mailbox_filters",
 )
 KEY_SUFFIX = ".private"
 _ADDRESS_FIELDS = ("enabled", "quota", "to", "forward", "keep", "senders", *FILTER_FIELDS)
@@ -96,7 +100,14 @@ def _read_domain(name: str, fields: Mapping[str, str], lists: FoundLists) -> Dom
         _certificate(fields.get("cert", "")),
         read_filters(fields),
         lists.lists.get(name, NO_LISTS),
+        _one_of(fields, "mailbox_filters", ("yes", "no")) == "yes",
+        _suspended(fields),
+        fields.get("suspended_reason", ""),
     )
+
+
+def _suspended(fields: Mapping[str, str]) -> bool:
+    return "suspended" in fields and _one_of(fields, "suspended", ("no", "yes")) == "yes"
 
 
 def _certificate(name: str) -> str:
@@ -247,8 +258,14 @@ def domain_value(domain: Domain, current: str | None) -> str:
         fields["dmarc"] = domain.dmarc
     if domain.certificate:
         fields["cert"] = domain.certificate
+    if domain.suspended:
+        fields["suspended"] = "yes"
+        if domain.suspended_reason:
+            fields["suspended_reason"] = domain.suspended_reason
     if domain.filters is not NO_FILTERS:
         fields.update(filter_fields(domain.filters))
+    if not domain.mailbox_filters:
+        fields["mailbox_filters"] = "no"
     if domain.removal:
         fields.update(_removal_fields(domain.removal))
     return render_fields(_with_unknown(fields, current, _DOMAIN_FIELDS))

@@ -12,9 +12,11 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._errors import Mail
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN, Filters, MailboxFilters
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FILTERING_EXIM_FORMAT,
+    Address,
     Declaration,
     DeclaredDomain,
     DeclaredMailbox,
+    Domain,
     Facts,
     Host,
     Mailbox,
@@ -75,7 +77,35 @@ def _check(said: Mapping[str, Any], prefix: str, facts: Facts) -> Found:
     return Found(tuple(error for one in lacks for error in one.errors), tuple(text for one in lacks for text in one.warnings))
 
 
-def check_thresholds(after: Host, declaration: Declaration) -> Iterator[MailError]:
+def check_end_state(after: Host, declaration: Declaration) -> Iterator[MailError]:
+    """What does not go together in the filters of the domains and mailboxes that a run declares."""
+    yield from _check_thresholds(after, declaration)
+    yield from _check_own_filters(after, declaration)
+
+
+def may_not_differ(address: Address, domains: Mapping[str, Domain]) -> bool:
+    """Whether this is a mailbox with filters of its own in a domain that allows none."""
+    domain = domains.get(domain_of(address.address))
+    return isinstance(address, Mailbox) and address.filters != AS_THE_DOMAIN and domain is not None and not domain.mailbox_filters
+
+
+def _check_own_filters(after: Host, declaration: Declaration) -> Iterator[MailError]:
+    """A mailbox differs from its domain only where that allows it."""
+    declared = {one.address: one for one in declaration.mailboxes if one.filters}
+    forbidding = {one.name: one for one in declaration.domains if one.mailbox_filters is False}
+    for address in after.addresses.values() if forbidding else [after.addresses[name] for name in declared if name in after.addresses]:
+        name = domain_of(address.address)
+        if not may_not_differ(address, after.domains):
+            continue
+        if address.address in declared:
+            remedy = f"Leave them out, or let the mailboxes of {name} differ with mailbox_filters: true"
+            yield MailError(f"{name} has mailbox_filters: false", f"{declared[address.address].where}filters", remedy)
+        elif name in forbidding:
+            message, remedy = f"{address.address} has filters of its own", "Take them from it with filters: {}, in the same run or before"
+            yield MailError(message, f"{forbidding[name].where}mailbox_filters", remedy)
+
+
+def _check_thresholds(after: Host, declaration: Declaration) -> Iterator[MailError]:
     """No message may be rejected as spam that is none.
 
     Held against the end state, for the domains and mailboxes whose thresholds this run declares, and for mailboxes that have a part of

@@ -17,7 +17,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model impor
     Filters,
     MailboxFilters,
 )
-from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import SCANNERS
+from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import SCANNERS, may_not_differ
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     KEY_LENGTHS,
     Address,
@@ -32,6 +32,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     domain_of,
     local_part_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import Owner
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import Action
 
 Entry = dict[str, Any]
@@ -78,11 +79,23 @@ def _domain_entry(domain: Domain, host: Host) -> Entry:
         entry["dmarc"] = {"template": domain.dmarc}
     if domain.certificate in host.certificates:
         entry["ssl"] = ssl_entry(host.certificates[domain.certificate])
+    if domain.suspended:
+        entry["suspended"] = True
+        entry["suspended_reason"] = domain.suspended_reason
     if domain.filters is not NO_FILTERS:
         entry.update(_differing(domain.filters, NO_FILTERS))
+    if not domain.mailbox_filters:
+        entry["mailbox_filters"] = False
     if domain.lists is not NO_LISTS:
         entry.update((name, list(items)) for name, items in domain.lists._asdict().items() if items)
     return entry
+
+
+def owner_entry(owner: Owner) -> Entry:
+    """The entry of an owner in `owners` of mail_domains; fed back it changes nothing."""
+    default = Owner(owner.name)
+    said = {option: value for option, value, usual in zip(Owner._fields, owner, default) if value != usual or option == "name"}
+    return {option: list(value) if isinstance(value, tuple) else value for option, value in said.items()}
 
 
 def _differing(filters: Filters | MailboxFilters, usual: Filters | MailboxFilters) -> Entry:
@@ -126,6 +139,14 @@ def _mailbox_entry(address: Mailbox | Forward, aliases: Iterable[str], hashes: M
     return entry
 
 
+def wanted_scanners(host: Host, names: Collection[str]) -> set[str]:
+    """The options of filters that need a scanner and that one of the domains `names`, or a mailbox of them, wants."""
+    wanted = {option for name in names for option in SCANNERS if getattr(host.domains[name].filters, option)}
+    mailboxes = (one for one in host.addresses.values() if isinstance(one, Mailbox) and one.filters is not AS_THE_DOMAIN)
+    own = {option for one in mailboxes for option in SCANNERS if getattr(one.filters, option) and domain_of(one.address) in names}
+    return wanted | own
+
+
 def problems_of(host: Host, facts: Facts, drift: Iterable[Action], warnings: Iterable[str]) -> dict[str, list[str]]:
     """domain -> what is wrong with it. drift: what a run without any declaration would mend; warnings: of that run."""
     problems: defaultdict[str, list[str]] = defaultdict(list)
@@ -164,6 +185,8 @@ def _domain_problems(domain: Domain, host: Host, facts: Facts) -> Iterable[str]:
 def _address_problem(name: str, address: Address, host: Host) -> str:
     if isinstance(address, Mailbox) and not address.removal and name not in host.hashes:
         return f"the mailbox {name} has no login: give it a password"
+    if may_not_differ(address, host.domains):
+        return f"{name} has filters of its own, and mailbox_filters is off"
     if domain_of(name) not in host.domains:
         return f"{name} stands in addresses, but its domain is not in domains"
     return ""

@@ -9,23 +9,31 @@ import json
 import stat
 import time
 from collections.abc import Callable, Collection, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import state_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
-from ansible_collections.fleetpost.mail.plugins.module_utils._gather import declaration_of, problems_of, sizes_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._gather import (
+    declaration_of,
+    owner_entry,
+    problems_of,
+    sizes_of,
+    wanted_scanners,
+)
 from ansible_collections.fleetpost.mail.plugins.module_utils._generations import generations
 from ansible_collections.fleetpost.mail.plugins.module_utils._history import histories, last_changes
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._log_files import log_lines
-from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Facts, Host
+from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration, Domain, Facts, Host, Mailbox, domain_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe import read_host, read_tables
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Rights, rights_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._run import Line, Prepared, Request, walk_to_plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._scanner_client import silent_scanners
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
@@ -33,13 +41,18 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._tls_client import 
 
 
 class Question(NamedTuple):
-    """What is asked: domains by name (none: all) and owner, whether their use is counted, a file to export to, and whether the
-    running servers are asked which certificates they show. history_limit: of how many lines of the log for a domain; None for none.
+    """What is asked: domains by name or pattern (none: all), owner, reseller and whether they are on; whether their use is counted, in
+    whole and for each mailbox, and their health is judged; a file to export to, and whether the running servers are asked which
+    certificates they show. history_limit: of how many lines of the log for a domain; None for none.
     """
 
     names: Collection[str] = ()
     owner: str | None = None
+    reseller: str | None = None
+    enabled: bool | None = None
     with_use: bool = True
+    with_health: bool = True
+    with_mailboxes: bool = False
     export_file: str | None = None
     with_tls: bool = False
     history_limit: int | None = None
@@ -53,11 +66,12 @@ DnsCheck = Callable[[Tree, Layout, Host, Collection[str]], Mapping[str, tuple[li
 
 
 class Inventory(NamedTuple):
-    """The answer. domains: in mail_domains' input shape. status: one dictionary a domain. certificates: one a certificate of these
-    domains, and of the host. changed: the export was written. generations: what mail_domains can go back to, the oldest first.
+    """The answer. domains, owners: in mail_domains' input shape. status: one dictionary a domain. certificates: one a certificate of
+    these domains, and of the host. changed: the export was written. generations: what mail_domains can go back to, the oldest first.
     """
 
     domains: list[dict[str, Any]]
+    owners: list[dict[str, Any]]
     status: list[dict[str, Any]]
     certificates: list[dict[str, Any]]
     changed: bool
@@ -69,40 +83,64 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
     tree = Tree(request.root)
     layout = find_layout(tree, request.layout)
     with host_lock(tree, layout, request.lock_timeout, shared=True):
-        line = walk_to_plan(tree, layout, Declaration(), request._replace(check_mode=True), Prepared(), every_key=True)
+        line = walk_to_plan(tree, layout, Declaration(), request._replace(check_mode=True), Prepared(), every_key=question.with_health)
     host = line.present._replace(keys={file: found.key for file, found in line.facts.keys.items() if found.key})
-    names = sorted(
-        name
-        for name, domain in host.domains.items()
-        if (not question.names or name in question.names) and question.owner in (None, domain.owner)
-    )
-    drift = actions_of(layout, line.plan, host, line.desired.host)
-    facts = line.facts._replace(silent=silent_scanners(line.facts.scanners or {})) if tree.is_host else line.facts
-    problems = problems_of(host, facts, drift, line.warnings)
-    certificates = _certificates(layout, line, names, question.with_tls)
-    for certificate in certificates:
-        for name in certificate["domains"]:
-            problems.setdefault(name, []).extend(certificate["problems"])
-    status = _status(tree, layout, host, names, problems, question.with_use)
+    rights = rights_of(request.acting_as, host)
+    names = [name for name, domain in sorted(host.domains.items()) if rights.see(domain) and _is_asked(question, domain, host)]
+    status = _status(layout, host, names)
+    certificates = _certificates(layout, line, names, question.with_tls, rights) if question.with_health else []
+    if question.with_health:
+        _add_health(status, _problems(tree, line, layout, host, names, certificates))
+    _add_use(tree, layout, host, status, question)
     if check_dns:
         _add_dns(status, check_dns(tree, layout, host, names))
     _add_history(tree, layout, status, host, question.history_limit)
+    owners = [owner_entry(owner) for name, owner in sorted(host.owners.items()) if rights.owners is None or name in rights.owners]
     changed = False
     if question.export_file:
         entries = declaration_of(host, names, with_hashes=True)
-        changed = _export(tree, question.export_file, entries, request.check_mode)
-    kept = [generation.shown for generation in generations(tree, layout)]
-    return Inventory(declaration_of(host, names), status, certificates, changed, kept)
+        changed = _export(tree, question.export_file, {"domains": entries, "owners": owners}, request.check_mode)
+    kept = [generation.shown for generation in generations(tree, layout)] if rights.owners is None else []
+    return Inventory(declaration_of(host, names), owners, status, certificates, changed, kept)
 
 
-def _certificates(layout: Layout, line: Line, names: Collection[str], with_tls: bool) -> list[dict[str, Any]]:
-    """The state of the certificates of the domains, and of those that belong to no domain."""
+def _is_asked(question: Question, domain: Domain, host: Host) -> bool:
+    owner = host.owners.get(domain.owner)
+    return (
+        (not question.names or any(fnmatchcase(domain.name, pattern) for pattern in question.names))
+        and question.owner in (None, domain.owner)
+        and (question.reseller is None or (owner is not None and owner.reseller == question.reseller))
+        and question.enabled in (None, domain.is_on)
+    )
+
+
+def _problems(
+    tree: Tree, line: Line, layout: Layout, host: Host, names: Collection[str], certificates: list[dict[str, Any]]
+) -> dict[str, list[str]]:
+    drift = actions_of(layout, line.plan, host, line.whole)
+    facts = line.facts._replace(silent=_silent(line.facts, host, names)) if tree.is_host else line.facts
+    problems = problems_of(host, facts, drift, line.warnings)
+    for certificate in certificates:
+        for name in certificate["domains"]:
+            problems.setdefault(name, []).extend(certificate["problems"])
+    return problems
+
+
+def _silent(facts: Facts, host: Host, names: Collection[str]) -> dict[str, str]:
+    """Why scanners do not answer. One that nobody here wants is not asked: it may keep us waiting for seconds."""
+    wanted = wanted_scanners(host, names)
+    return silent_scanners({option: place for option, place in (facts.scanners or {}).items() if option in wanted})
+
+
+def _certificates(layout: Layout, line: Line, names: Collection[str], with_tls: bool, rights: Rights) -> list[dict[str, Any]]:
+    """The state of the certificates of the domains, and for the administrator of those that belong to no domain."""
     users: dict[str, list[str]] = {}
     for name, domain in sorted(line.present.domains.items()):
-        if domain.certificate:
+        if domain.certificate and rights.see(domain):
             users.setdefault(domain.certificate, []).append(name)
     present = (one for _name, one in sorted(line.present.certificates.items()) if not one.is_removing)
-    wanted = [one for one in present if one.name not in users or not set(users[one.name]).isdisjoint(names)]
+    everything = rights.owners is None
+    wanted = [one for one in present if (not set(users[one.name]).isdisjoint(names) if one.name in users else everything)]
     found = line.facts.certifying.found
     states = [{**state_of(one, found[one.name], layout, line.facts.now), "domains": users.get(one.name, [])} for one in wanted]
     if with_tls:
@@ -138,25 +176,41 @@ def certificate_state(request: Request, name: str) -> dict[str, Any]:
     return state_of(certificate, found[certificate.name], layout, time.time())
 
 
-def _status(
-    tree: Tree, layout: Layout, host: Host, names: list[str], problems: Mapping[str, list[str]], with_use: bool
-) -> list[dict[str, Any]]:
+def _status(layout: Layout, host: Host, names: list[str]) -> list[dict[str, Any]]:
     sizes = sizes_of(host)
-    status = []
-    for name in names:
-        found = list(problems.get(name, ()))
-        entry = {
+    return [
+        {
             "name": name,
-            "healthy": not found,
-            "problems": found,
+            "is_on": host.domains[name].is_on,
+            "suspended_reason": host.domains[name].suspended_reason,
             "mail_directory": layout.domain_tree(name),
             "signing": shown_signing(host.domains[name].dkim),
             **{kind: sizes[name][kind] if name in sizes else 0 for kind in ("mailboxes", "aliases", "forwards")},
         }
-        if with_use:
-            entry["bytes"], entry["files"] = _mail_tree.usage(tree, layout.domain_tree(name))
-        status.append(entry)
-    return status
+        for name in names
+    ]
+
+
+def _add_health(status: list[dict[str, Any]], problems: Mapping[str, list[str]]) -> None:
+    for entry in status:
+        entry["problems"] = list(problems.get(entry["name"], ()))
+        entry["healthy"] = not entry["problems"]
+
+
+def _add_use(tree: Tree, layout: Layout, host: Host, status: list[dict[str, Any]], question: Question) -> None:
+    """What the domains take up, and each of their mailboxes, as far as it is asked."""
+    entries = {entry["name"]: entry for entry in status}
+    for name, entry in entries.items() if question.with_use else ():
+        entry["bytes"], entry["files"] = _mail_tree.usage(tree, layout.domain_tree(name))
+    if not question.with_mailboxes:
+        return
+    for entry in status:
+        entry["mailbox_use"] = []
+    for address, one in sorted(host.addresses.items()):
+        domain = domain_of(address)
+        if isinstance(one, Mailbox) and domain in entries:
+            size, files = _mail_tree.usage(tree, layout.mailbox_tree(address))
+            entries[domain]["mailbox_use"].append({"address": address, "quota": one.quota or "none", "bytes": size, "files": files})
 
 
 def _add_history(tree: Tree, layout: Layout, status: list[dict[str, Any]], host: Host, limit: int | None) -> None:
@@ -176,13 +230,13 @@ def _add_history(tree: Tree, layout: Layout, status: list[dict[str, Any]], host:
 def _add_dns(status: list[dict[str, Any]], checked: Mapping[str, tuple[list[dict[str, Any]], list[str]]]) -> None:
     for entry in status:
         entry["dns"], problems = checked[entry["name"]]
-        entry["problems"].extend(problems)
+        entry["problems"] = [*entry.get("problems", ()), *problems]
         entry["healthy"] = not entry["problems"]
 
 
-def _export(tree: Tree, path: str, entries: list[dict[str, Any]], check_mode: bool) -> bool:
+def _export(tree: Tree, path: str, declaration: Mapping[str, Any], check_mode: bool) -> bool:
     """Writes the declaration for root alone; True when that changes the file."""
-    content = (json.dumps({"domains": entries}, indent=1) + "\n").encode()
+    content = (json.dumps(declaration, indent=1) + "\n").encode()
     wanted = Ownership(0, 0, 0o600)
     status = tree.lstat(path)
     is_right = status is not None and (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == tuple(wanted)

@@ -58,6 +58,10 @@ class Layout:
         return {"domainips": self.domainips, **{name: f"{self.lists_dir}/{name}" for name in Lists._fields}}
 
     @property
+    def owners(self) -> str:
+        return f"{self.exim_dir}/owners"
+
+    @property
     def addresses(self) -> str:
         return f"{self.exim_dir}/addresses"
 

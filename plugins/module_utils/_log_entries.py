@@ -14,13 +14,14 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_model 
 from ansible_collections.fleetpost.mail.plugins.module_utils._exim import address_value
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import NO_FILTERS
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Address, Alias, Dkim, Domain, Forward, Host, Mailbox, domain_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import Owner
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import Action, key_file_actions
 from ansible_collections.fleetpost.mail.plugins.module_utils._report_certificates import certificate_fields
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 
 Values = dict[str, Any]
-Subject = Union[Domain, Address, Certificate, None]
+Subject = Union[Domain, Address, Certificate, Owner, None]
 
 # What stands in the entry already, and what is no value of the thing itself.
 _HIDDEN_FIELDS = ("name", "address", "removal", "old_mailbox")
@@ -51,6 +52,10 @@ def _entry(action: Action, present: Host, desired: Host, addresses: _Addresses) 
         name = _first_word(action.detail)
         entry["address"] = name
         changes = changes_between(present.addresses.get(name), desired.addresses.get(name))
+    elif kind == "owner":
+        name = _first_word(action.detail)
+        entry["owner"] = name
+        changes = changes_between(present.owners.get(name), desired.owners.get(name))
     elif action.action in ("create", "change", "remove"):
         changes = changes_between(present.domains.get(action.domain), desired.domains.get(action.domain))
         changes.update(addresses.changes(action.domain))
@@ -106,7 +111,7 @@ def changes_between(there: Subject, wanted: Subject) -> dict[str, list[Any]]:
 
 def _filtering(values: Values) -> Values:
     """The values of a domain that comes or goes, of its filters only those that do something."""
-    usual = NO_FILTERS._asdict() if "owner" in values else {}
+    usual = {**NO_FILTERS._asdict(), "mailbox_filters": True, "suspended": False} if "owner" in values else {}
     return {field: value for field, value in values.items() if field not in usual or value != usual[field]}
 
 
@@ -116,6 +121,8 @@ def _values_of(one: Subject) -> Values:
     if isinstance(one, Certificate):
         return {field: value or None for field, value in certificate_fields(one).items()}
     fields = {field: value for field, value in one._asdict().items() if field not in _HIDDEN_FIELDS}
+    if isinstance(one, Owner):
+        return {field: _plain(value) for field, value in fields.items()}
     if isinstance(one, Domain):
         fields.update(fields.pop("lists")._asdict(), **fields.pop("filters")._asdict())
     else:

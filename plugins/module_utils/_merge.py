@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified, Certifier, kept_certificates
+from ansible_collections.fleetpost.mail.plugins.module_utils._certifying import Certified, Certifier
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN
-from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_mailbox_filters, check_thresholds
+from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_end_state, check_mailbox_filters
+from ansible_collections.fleetpost.mail.plugins.module_utils._limits import check_limits, check_owners, merged_owners
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FORWARD_ACTIONS,
+    NO_HOST,
+    OWNING_EXIM_FORMAT,
     SIGNING_EXIM_FORMAT,
     Address,
     Alias,
@@ -38,6 +41,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     domain_of,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._prune import check_limit
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import refused_names
+from ansible_collections.fleetpost.mail.plugins.module_utils._settle import revived_address, revived_domain, settle
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, WantedKey, files_of, lost_keys, merged_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._validate import Found, check_declared_domain, check_exim, check_targets
 
@@ -88,53 +93,23 @@ def merge(
     new_hashes: Mapping[str, str],
     made: Mapping[str, MadeKey] = MappingProxyType({}),
     made_certificates: Mapping[str, bytes] = MappingProxyType({}),
+    rest: Host = NO_HOST,
 ) -> Desired:
     """The desired host. new_hashes: address -> hash of each plain password that got a new one. made: new DKIM keys, by file.
 
-    made_certificates: new self-signed certificates, by name.
+    made_certificates: new self-signed certificates, by name. rest: what stands beside `host` and belongs to others, so that its
+    names are taken.
 
     Raises MailErrors with everything that is wrong with the end state; warnings are for what was wrong before and is
     not of this run, and for what cannot be known yet.
     """
-    merger = _Merger(host, declaration, facts, new_hashes, made, Certifier(host, facts, made_certificates))
+    merger = _Merger(host, declaration, facts, new_hashes, made, Certifier(host, facts, made_certificates), rest)
     for domain in declaration.domains:
         merger.take_domain(domain)
     for mailbox in declaration.mailboxes:
         merger.take_mailbox(mailbox)
     merger.remove()
     return merger.result()
-
-
-def settle(host: Host, restored: frozenset[str] = frozenset()) -> Host:
-    """The host once the removals under way are over: without them, and with those of `restored` (names) as they were."""
-    domains = {name: revived_domain(domain) for name, domain in host.domains.items() if not domain.removal or name in restored}
-    removed_domains = host.domains.keys() - domains.keys()
-    addresses = {
-        name: _settled_address(address, name in restored)
-        for name, address in host.addresses.items()
-        if (not address.removal or name in restored) and domain_of(name) not in removed_domains
-    }
-    return Host(domains, addresses, host.hashes, certificates=kept_certificates(host.domains, domains, host.certificates))
-
-
-def _settled_address(address: Address, restored: bool) -> Address:
-    if isinstance(address, Alias) and address.old_mailbox and not restored:
-        return Alias(address.address, address.to)
-    return revived_address(address) if address.removal else address
-
-
-def revived_domain(domain: Domain) -> Domain:
-    """The domain as it was before its removal began."""
-    return domain._replace(removal=None, enabled=domain.removal.was_enabled) if domain.removal else domain
-
-
-def revived_address(address: Address) -> Address:
-    """The address as it was before its removal began."""
-    if address.removal is None:
-        return address
-    if isinstance(address, Alias):
-        return address._replace(removal=None)
-    return address._replace(removal=None, enabled=address.removal.was_enabled)
 
 
 class _Merger:
@@ -148,8 +123,10 @@ class _Merger:
         new_hashes: Mapping[str, str],
         made: Mapping[str, MadeKey],
         certifier: Certifier,
+        rest: Host,
     ) -> None:
         self.there = host
+        self.rest = rest
         self.declaration = declaration
         self.facts = facts
         self.new_hashes = new_hashes
@@ -240,14 +217,27 @@ class _Merger:
             certificate=base.certificate if declared.ssl is None else self.certifier.take(base, declared.ssl),
             filters=base.filters._replace(**declared.filters) if declared.filters else base.filters,
             lists=base.lists._replace(**declared.lists) if declared.lists else base.lists,
+            mailbox_filters=base.mailbox_filters if declared.mailbox_filters is None else declared.mailbox_filters,
+            **self._suspension(base, declared),
         )
+
+    def _suspension(self, base: Domain, declared: DeclaredDomain) -> dict[str, Any]:
+        suspended = base.suspended if declared.suspended is None else declared.suspended
+        reason = base.suspended_reason if declared.suspended_reason is None else declared.suspended_reason
+        if declared.suspended_reason and not suspended:
+            self.fail(f"{declared.name} is not suspended", f"{declared.where}suspended_reason", "Set suspended: true")
+        if suspended and not base.suspended:
+            older = "does not know of suspended domains"
+            self._take(check_exim(self.facts, OWNING_EXIM_FORMAT, older, f"{declared.where}suspended"))
+        return {"suspended": suspended, "suspended_reason": reason if suspended else ""}
 
     def _merged_dkim(self, base: Domain, declared: DeclaredDkim) -> Dkim | None:
         # An Exim that does not know of DKIM would send unsigned what the table says is signed.
         if declared.state == "present":
             self._take(check_exim(self.facts, SIGNING_EXIM_FORMAT, "was written before DKIM and does not sign", declared.where))
         if self._key_files is None:
-            self._key_files = {file: domain.name for domain in self.there.domains.values() for file in files_of(domain.dkim)}
+            self._key_files = {file: "another domain" for domain in self.rest.domains.values() for file in files_of(domain.dkim)}
+            self._key_files.update((file, domain.name) for domain in self.there.domains.values() for file in files_of(domain.dkim))
         signing = merged_signing(base, declared, self.facts, self.made, self._key_files)
         self.errors.extend(signing.errors)
         self.keys.update(signing.keys)
@@ -370,10 +360,14 @@ class _Merger:
 
     def result(self) -> Desired:
         certified = self.certifier.result(self.domains, self.declaration.acme_max_orders)
-        host = Host(self.domains, self.addresses, self.hashes, self.keys, certified.certificates)
+        owners = merged_owners(self.there.owners, self.declaration.owners)
+        host = Host(self.domains, self.addresses, self.hashes, self.keys, certified.certificates, owners)
         self._take(Found(tuple(self.certifier.errors), tuple(self.certifier.warnings)))
+        self.errors.extend(refused_names(self.there, certified.certificates, self.rest, self.where))
+        self._take(check_owners(self.there, host, self.declaration.owners, self.facts))
+        self.errors.extend(check_limits(self.there, host, self.where))
         self._take(check_targets(self.there, host, self.where))
-        self.errors.extend(check_thresholds(host, self.declaration))
+        self.errors.extend(check_end_state(host, self.declaration))
         if self.errors:
             raise MailErrors(self.errors)
         self.warnings.extend(lost_keys(self.there, self.facts))

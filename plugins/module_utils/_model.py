@@ -28,6 +28,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model impor
     Lists,
     MailboxFilters,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import DeclaredOwner, Owner
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table
 
@@ -38,11 +39,9 @@ FORWARD_ACTIONS = ("forward_to_address", "forward_to_domain")
 REMOVED_MAIL = ("keep", "archive", "delete")
 DEFAULT_ARCHIVE_DIR = "/var/backups/mail-domains"
 DEFAULT_PRUNE_LIMIT = "10%"
-# Of the role exim's configuration: 1 served the tables, 2 signs as well, 3 shows certificates by name, 4 filters.
-EXIM_FORMAT = 4
-SIGNING_EXIM_FORMAT = 2
-CERTIFYING_EXIM_FORMAT = 3
-FILTERING_EXIM_FORMAT = 4
+# Of the role exim's configuration: 1 served the tables, 2 signs as well, 3 shows certificates by name, 4 filters, 5 knows owners.
+EXIM_FORMAT = 5
+SIGNING_EXIM_FORMAT, CERTIFYING_EXIM_FORMAT, FILTERING_EXIM_FORMAT, OWNING_EXIM_FORMAT = 2, 3, 4, 5
 DEFAULT_SELECTOR = "dkim"
 DEFAULT_SERVICE_TYPE = "email"
 DEFAULT_KEY_LENGTH = 2048
@@ -102,9 +101,9 @@ class PublicKey(NamedTuple):
 
 
 class Domain(NamedTuple):
-    """A mail domain as it stands on a host; `name` is its A-label. dmarc: the text of its record, empty for none.
+    """A mail domain as it stands on a host; `name` is its A-label. dmarc: its record. certificate: its name, empty for the host's own.
 
-    certificate: the name of the certificate that its servers are shown with, empty for the host's own.
+    mailbox_filters: whether its mailboxes may have some of their own. suspended: off, whatever `enabled` says.
     """
 
     name: str
@@ -120,6 +119,14 @@ class Domain(NamedTuple):
     certificate: str = ""
     filters: Filters = NO_FILTERS
     lists: Lists = NO_LISTS
+    mailbox_filters: bool = True
+    suspended: bool = False
+    suspended_reason: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether its users may log in, and mail comes in."""
+        return self.enabled and not self.suspended
 
 
 class Mailbox(NamedTuple):
@@ -160,7 +167,7 @@ class Host(NamedTuple):
     """All mail domains and addresses of a host, keyed by name and by full address, and the password hash of each mailbox.
 
     keys: the DKIM keys that were looked at, keyed by the name of their files; only those that can be read and are whole.
-    certificates: by name.
+    certificates: by name. owners: those that have limits or a reseller, by name.
     """
 
     domains: Mapping[str, Domain]
@@ -168,6 +175,10 @@ class Host(NamedTuple):
     hashes: Mapping[str, str]
     keys: Mapping[str, PublicKey] = MappingProxyType({})
     certificates: Mapping[str, Certificate] = MappingProxyType({})
+    owners: Mapping[str, Owner] = MappingProxyType({})
+
+
+NO_HOST = Host(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
 
 
 class DeclaredMailbox(NamedTuple):
@@ -227,6 +238,9 @@ class DeclaredDomain(NamedTuple):
     ssl: DeclaredSsl | None = None
     filters: Mapping[str, Any] = MappingProxyType({})
     lists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    mailbox_filters: bool | None = None
+    suspended: bool | None = None
+    suspended_reason: str | None = None
 
 
 class Declaration(NamedTuple):
@@ -252,6 +266,7 @@ class Declaration(NamedTuple):
     existing_only: bool = False
     errors: tuple[MailError, ...] = ()
     acme_max_orders: int = DEFAULT_ACME_MAX_ORDERS
+    owners: tuple[DeclaredOwner, ...] = ()
     restore_generation: int | None = None
 
 
@@ -275,6 +290,7 @@ class Tables(NamedTuple):
     users: Table
     disabled_domains: Table
     certificates: Table
+    owners: Table
     files: Mapping[str, Ownership]
     names: str | None = None
 

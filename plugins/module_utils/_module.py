@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_names, job_of
+from ansible_collections.fleetpost.mail.plugins.module_utils._allowed_options import refused_options
+from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import domain_patterns, job_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Question, certificate_state, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import changed_domains, key_records
-from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, run
+from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome, Request, note_refusals, run
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import COMMON, Spec
 
 # A run builds some hundred thousand small values that live until its end: looking for cycles among them costs a fifth of
@@ -36,7 +38,7 @@ def run_module(module: AnsibleModule, declare: Callable[[], Declaration], with_d
     """
     try:
         request = _request(module)
-        declaration = declare()
+        declaration = _allowed(module, declare())
         outcome = run(declaration, request)
     except MailError as error:
         fail(module, error)
@@ -53,7 +55,7 @@ def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]
     """Runs the module of one certificate to its end."""
     try:
         request = _request(module)
-        declaration = declare()
+        declaration = _allowed(module, declare())
         names = [domain.name for domain in declaration.domains]
         before = certificate_state(request, names[0]) if names else {}
         outcome = run(declaration, request)
@@ -66,6 +68,20 @@ def certificate_module(module: AnsibleModule, declare: Callable[[], Declaration]
         _exit(module, outcome, {"certificate": after, "renewed": renewed})
 
 
+def _allowed(module: AnsibleModule, declaration: Declaration) -> Declaration:
+    """The declaration, unless an option is refused to whom the run acts for: then nothing at all is looked at."""
+    _refuse_options(module, declaration.errors)
+    return declaration
+
+
+def _refuse_options(module: AnsibleModule, errors: Sequence[MailError] = ()) -> None:
+    """Raises MailErrors, with other errors that are known, when an option is refused to whom the run acts for."""
+    defaults = {name: rule.get("default") for name, rule in module.argument_spec.items()}
+    refusals = list(refused_options(module.params, defaults))
+    if refusals:
+        raise MailErrors([*errors, *refusals])
+
+
 def _request(module: AnsibleModule) -> Request:
     parameters = module.params
     return Request(
@@ -76,6 +92,7 @@ def _request(module: AnsibleModule) -> Request:
         parameters.get("password_scheme") or "BLF-CRYPT",
         tuple(parameters.get("resolvers") or ()),
         parameters.get("dns_timeout") or 20.0,
+        acting_as=parameters["acting_as"] or "",
         job=job_of(parameters),
         module=_name_of(module),
     )
@@ -91,11 +108,21 @@ def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
     parameters = module.params
     try:
         request = _request(module)
-        names = tuple(domain_names(parameters["names"] or ()))
+        _refuse_options(module)
         if parameters["history_limit"] < 1:
             raise MailError("a history has at least one line", "history_limit")
-        limit = parameters["history_limit"] if parameters["history"] else None
-        question = Question(names, parameters["owner"], parameters["use"], parameters["export_file"], parameters["check_tls"], limit)
+        question = Question(
+            tuple(domain_patterns(parameters["names"] or ())),
+            parameters["owner"],
+            parameters["reseller"],
+            parameters["enabled"],
+            with_use="use" in parameters["subset"],
+            with_health="health" in parameters["subset"],
+            with_mailboxes="mailboxes" in parameters["subset"],
+            export_file=parameters["export_file"],
+            with_tls=parameters["check_tls"],
+            history_limit=parameters["history_limit"] if parameters["history"] else None,
+        )
         inventory = take_inventory(request, question, partial(check_dns, parameters) if parameters["check_dns"] else None)
     except MailError as error:
         fail(module, error)
@@ -106,6 +133,7 @@ def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
 def dns_module(module: AnsibleModule, run_dns: Callable[[Mapping[str, Any], bool], Any]) -> None:
     """Runs the DNS module to its end. `run_dns` is handed in, so that no other module carries the DNS code to the host."""
     try:
+        _refuse_options(module)
         outcome = run_dns(module.params, module.check_mode)
     except MailError as error:
         fail(module, error)
@@ -120,6 +148,9 @@ def dns_module(module: AnsibleModule, run_dns: Callable[[Mapping[str, Any], bool
 def fail(module: AnsibleModule, error: MailError) -> None:
     """Ends a module with what is wrong; `errors` holds each error apart."""
     errors = error.errors if isinstance(error, MailErrors) else (error,)
+    # What is wrong is told also where the log cannot be written.
+    with contextlib.suppress(MailError):
+        note_refusals(errors, _request(module))
     module.fail_json(msg=str(error), errors=[_as_result(one) for one in errors])
 
 

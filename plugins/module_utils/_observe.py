@@ -23,6 +23,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import EXIM_FORMAT, Account, Facts, Host, Mailbox, Tables, Trees
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_keys import read_keys
+from ansible_collections.fleetpost.mail.plugins.module_utils._owners import OWNERS_HEADER, read_owners
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import ownership_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_table
@@ -63,6 +64,7 @@ def read_tables(tree: Tree, layout: Layout, generation: Mapping[str, bytes] | No
         users=table("users", layout.users, _dovecot.USERS_HEADER, ":"),
         disabled_domains=table("disabled_domains", layout.disabled_domains, _dovecot.DISABLED_DOMAINS_HEADER, ":"),
         certificates=table("certificates", layout.certificates, CERTIFICATES_HEADER),
+        owners=table("owners", layout.owners, OWNERS_HEADER),
         files=files,
         names=_names_text(tree, layout, files),
     )
@@ -84,6 +86,7 @@ def read_host(tables: Tables, layout: Layout) -> Host:
         _exim.read_addresses(tables.addresses, layout.addresses),
         _dovecot.read_hashes(tables.users),
         certificates=read_certificates(tables.certificates, layout.certificates),
+        owners=read_owners(tables.owners, layout.owners),
     )
 
 

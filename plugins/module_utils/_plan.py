@@ -170,7 +170,7 @@ def _sessions_to_end(present: Host, desired: Host, removing: Removing) -> Iterat
         wanted = desired.domains.get(name)
         if wanted is there or removing.is_over(name):
             continue
-        if wanted is None or (there.enabled and not wanted.enabled) or there.owner != wanted.owner:
+        if wanted is None or (there.is_on and not wanted.is_on) or there.owner != wanted.owner:
             ended.add(name)
             yield f"*@{name}"
     for name, mailbox in present.addresses.items():

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record_name, record_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._dovecot import masked_user_value
-from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import NO_FILTERS, NO_LISTS
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Address,
@@ -23,6 +22,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Mailbox,
     domain_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import Owner
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import Plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._report_certificates import certificate_actions, certificates_shown
 from ansible_collections.fleetpost.mail.plugins.module_utils._report_filters import changed_lists, filters_by_name, shown_filters
@@ -55,13 +55,24 @@ class Action(NamedTuple):
 
 def actions_of(layout: Layout, plan: Plan, present: Host, desired: Host) -> list[Action]:
     """Every change of the plan, sorted by domain. A new domain is one action, its mailboxes are counted in its detail."""
-    found = [*_domain_actions(present, desired), *_address_actions(present, desired)]
+    found = [*_owner_actions(present, desired), *_domain_actions(present, desired), *_address_actions(present, desired)]
     found += (_removal_action(removal) for removal in plan.removals)
     found += _login_actions(layout, plan, present, desired)
     found += _key_actions(plan, found)
     found += (Action(*action) for action in certificate_actions(plan, present, desired))
     found += _directory_actions(layout, plan, found)
     return sorted(found)
+
+
+def _owner_actions(present: Host, desired: Host) -> Iterator[Action]:
+    for name, owner in desired.owners.items():
+        there = present.owners.get(name)
+        if there is owner:
+            continue
+        differences = _differences(there or Owner(name), owner)
+        yield Action("", "change owner" if there else "create owner", f"{name}: {differences}" if differences else name)
+    for name in present.owners.keys() - desired.owners.keys():
+        yield Action("", "remove owner", name)
 
 
 def _domain_actions(present: Host, desired: Host) -> Iterator[Action]:
@@ -89,10 +100,11 @@ def _described(domain: Domain, addresses: int) -> str:
         parts.append(f"DMARC {domain.dmarc}")
     if domain.certificate:
         parts.append(f"certificate {domain.certificate}")
-    if domain.filters != NO_FILTERS or domain.lists != NO_LISTS:
-        parts.extend(shown_filters(domain))
+    parts.extend(shown_filters(domain))
     if not domain.enabled:
         parts.append(f"disabled ({domain.disabled_action})")
+    if domain.suspended:
+        parts.append(f"suspended ({domain.suspended_reason})" if domain.suspended_reason else "suspended")
     if addresses:
         parts.append(f"{addresses} address{'es' if addresses != 1 else ''}")
     return ", ".join(parts)
@@ -101,7 +113,7 @@ def _described(domain: Domain, addresses: int) -> str:
 _HIDDEN_FIELDS = ("name", "address", "removal", "old_mailbox", "lists")
 
 
-def _differences(there: Domain | Address, wanted: Domain | Address) -> str:
+def _differences(there: Domain | Address | Owner, wanted: Domain | Address | Owner) -> str:
     before, after = _fields_of(there), _fields_of(wanted)
     parts = [
         f"{field}: {_shown(before.get(field))} -> {_shown(value)}"
@@ -110,14 +122,17 @@ def _differences(there: Domain | Address, wanted: Domain | Address) -> str:
     ]
     if isinstance(there, Domain) and isinstance(wanted, Domain) and there.lists != wanted.lists:
         parts.extend(changed_lists(there.lists, wanted.lists))
-    if there.removal and not wanted.removal:
+    if not isinstance(there, Owner) and there.removal:
         parts.insert(0, "comes back, its removal was not finished")
     return ", ".join(parts)
 
 
-def _fields_of(one: Domain | Address) -> dict[str, Any]:
+def _fields_of(one: Domain | Address | Owner) -> dict[str, Any]:
     """Field -> value, with each filter as a field of its own."""
     fields = one._asdict()
+    if isinstance(one, Owner):
+        # No number is no limit, and zero is one.
+        return {name: str(value) if isinstance(value, int) and name.startswith("max_") else value for name, value in fields.items()}
     fields.update(filters_by_name(fields.pop("filters", ())))
     return fields
 

@@ -24,6 +24,8 @@ def shown_filters(domain: Domain) -> Iterator[str]:
     for option, value, usual in zip(Filters._fields, domain.filters, NO_FILTERS):
         if value != usual:
             yield option if value is True else f"{option} {value}"
+    if not domain.mailbox_filters:
+        yield "no mailbox_filters"
     for name, items in domain.lists._asdict().items():
         if items:
             yield f"{len(items)} in {name}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible_collections.fleetpost.mail.plugins.module_utils import _apply, _audit_log, _generations, _observe, _servers
 from ansible_collections.fleetpost.mail.plugins.module_utils._acme import Ordered, forget_lineages, order_certificates
@@ -23,8 +23,9 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._key_maker import m
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._lock import host_lock
 from ansible_collections.fleetpost.mail.plugins.module_utils._log_entries import entries_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, settle, wanted_passwords
+from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, merge, wanted_passwords
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
+    NO_HOST,
     Declaration,
     Facts,
     Host,
@@ -46,11 +47,14 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._report import (
     counts_of,
     diff_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Refusal, parts_of, restricted, rights_of, whole_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_by import RunBy, run_by
 from ansible_collections.fleetpost.mail.plugins.module_utils._run_log import RunLog
+from ansible_collections.fleetpost.mail.plugins.module_utils._settle import settle
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import Waiting, files_of, files_to_look_at
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import PutBack, Remove
 from ansible_collections.fleetpost.mail.plugins.module_utils._table_changes import Removing
+from ansible_collections.fleetpost.mail.plugins.module_utils._view import view_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._way_back import certificates_of_change, key_files_of_change, restored
 
 # How often a run looks again after it has made keys or asked the DNS outside the lock. Twice is enough, unless others run meanwhile.
@@ -59,8 +63,8 @@ _ROUNDS = 6
 
 class Request(NamedTuple):
     """How a run is done: the tree, the lock's patience in seconds, check mode, the scheme for plain passwords, and whom and for how
-    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host). acting_as, job, module: what the log
-    says of who runs it, and of what.
+    long a rotation of DKIM keys asks for its TXT records (no resolvers: those of the host). acting_as: in whose name it acts, empty
+    for the administrator's. job, module: what the log says of what runs it.
     """
 
     root: str = "/"
@@ -107,10 +111,15 @@ class Prepared(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One walk down the straight line, as far as the plan."""
+    """One walk down the straight line, as far as the plan.
+
+    present: what is there; seen: the part of it in which the run may act. desired: of that part. whole: all of the host as it shall be.
+    """
 
     present: Host
+    seen: Host
     desired: Desired
+    whole: Host
     facts: Facts
     plan: Plan
     warnings: list[str]
@@ -131,7 +140,7 @@ def run(declaration: Declaration, request: Request) -> Outcome:
                     _audit_log.checked(tree, [action._asdict() for action in outcome.actions], request.by)
                 if request.check_mode or line.plan.is_empty:
                     return outcome
-                log = RunLog(tree, layout, line.plan, entries_of(line.plan, outcome.actions, line.present, line.desired.host), request.by)
+                log = RunLog(tree, layout, line.plan, _entries(layout, line, outcome), request.by)
                 log.begin(declaration.restore_generation)
                 with log.failures_told():
                     _apply.walk_steps(tree, layout, line.plan.steps)
@@ -150,8 +159,17 @@ def run(declaration: Declaration, request: Request) -> Outcome:
     if tree.skipped_ownership:
         outcome.warnings.append("ownership was left alone: this process may not change it")
     outcome.warnings.extend(_release(tree, layout, plans, request))
-    not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in failures]
+    told = [failure for failure in failures if (domain_of(failure.name) or failure.name) in line.seen.domains]
+    not_removed = [MailError(f"{failure.name} was not removed: {failure.error}") for failure in told]
     return outcome._replace(failures=[*not_removed, *_certify(tree, layout, line, request)])
+
+
+def note_refusals(errors: Sequence[MailError], request: Request) -> None:
+    """Logs what was refused to whom a run acts for, on this host: another root is among what is refused. Raises MailError."""
+    refusals = [(one.domain, one) for one in errors if isinstance(one, Refusal)]
+    if refusals:
+        tree = Tree("/")
+        _audit_log.refused(tree, find_layout(tree, "auto"), refusals, request.by, request.check_mode)
 
 
 def _release(tree: Tree, layout: Layout, plans: Sequence[Plan], request: Request) -> list[str]:
@@ -232,6 +250,11 @@ def walk_to_plan(
     former_tables, former = _former(tree, layout, declaration.restore_generation)
     owners = {domain.owner for host in (present, former) for domain in host.domains.values()} | {layout.default_owner}
     owners.update(domain.owner for domain in declaration.domains if domain.owner)
+    owners.update(owner.name for owner in declaration.owners)
+    rights = rights_of(request.acting_as, present)
+    parts = parts_of(present, rights)
+    declaration = restricted(declaration, present, rights)
+    owners.update(domain.owner for domain in declaration.domains if domain.owner)
     files = [file for domain in declaration.domains for file in files_to_look_at(present.domains.get(domain.name), domain)]
     if every_key:
         files += [file for domain in present.domains.values() for file in files_of(domain.dkim)]
@@ -242,37 +265,45 @@ def walk_to_plan(
     certifying = gather_certificate_facts(tree, layout, known, declaration.domains, every=every_key, further=changing)
     facts = facts._replace(sights=prepared.sights, certifying=certifying)
     if declaration.restore_generation is None:
-        desired = merge(present, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates)
+        desired = merge(parts.seen, declaration, facts, prepared.hashes, prepared.keys, prepared.certificates, parts.rest)
     else:
         made, kept = (prepared.keys, prepared.certificates), _generations.kept_mail(tree, layout)
         desired = restored(layout, present, former, declaration, facts, made, kept)
-    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, desired.host), former_tables)
+    whole = whole_of(desired.host, parts.rest)
+    observed = Observed(tables, present, _observe.read_trees(tree, layout, present, whole), former_tables)
     removing = Removing(declaration.removed_mail or "keep", declaration.archive_dir, moment_text())
-    planned = plan(layout, observed, desired.host, facts, removing, prepared.keys, desired.certified)
-    return Line(present, desired, facts, planned, [*desired.warnings, *setup_warnings(layout, observed)])
-
-
-_NO_HOST = Host({}, {}, {})
+    certified = desired.certified._replace(certificates=whole.certificates)
+    planned = plan(layout, observed, whole, facts, removing, prepared.keys, certified)
+    return Line(present, parts.seen, desired, whole, facts, planned, [*desired.warnings, *setup_warnings(layout, observed)])
 
 
 def _former(tree: Tree, layout: Layout, generation: int | None) -> tuple[Tables | None, Host]:
     """The tables and the host as they were before one of the last runs; an empty host when no run is to be undone."""
     if generation is None:
-        return None, _NO_HOST
+        return None, NO_HOST
     tables = _observe.read_tables(tree, layout, _generations.tables_of(tree, layout, generation))
     return tables, _observe.read_host(tables, layout)
 
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
+    """What the run does, as far as its user may see it."""
+    seen = line.plan if line.seen is line.present else view_of(layout, (line.seen, line.desired.host)).plan(line.plan)
     return Outcome(
-        not line.plan.is_empty,
-        actions_of(layout, line.plan, line.present, line.desired.host),
-        counts_of(line.present, line.desired.host),
-        diff_of(request.root, line.plan),
+        not seen.is_empty,
+        actions_of(layout, seen, line.seen, line.desired.host),
+        counts_of(line.seen, line.desired.host),
+        diff_of(request.root, seen),
         line.warnings,
         line.desired.host,
         line.desired.waiting,
     )
+
+
+def _entries(layout: Layout, line: Line, outcome: Outcome) -> list[dict[str, Any]]:
+    """What the log tells of the run, also of what its user may not see."""
+    sees_all = line.seen is line.present
+    actions = outcome.actions if sees_all else actions_of(layout, line.plan, line.present, line.whole)
+    return entries_of(line.plan, actions, line.present, line.whole)
 
 
 def _finish(tree: Tree, layout: Layout, line: Line, request: Request, failures: list[_apply.Failure]) -> tuple[list[_apply.Failure], Plan]:

@@ -13,13 +13,14 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._errors import Mail
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 
 
-def read_entries(parameters: Mapping[str, Any]) -> list[Any]:
-    """The domain entries: those given, or those in the JSON file `src`, a list or a dictionary with the key ``domains``.
+def read_source(parameters: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
+    """The domain entries, and the options with all owners: those given, or those in the JSON file `src`.
 
-    None where the host shall be as it was before.
+    The file holds a list of domains, or a dictionary with ``domains`` and perhaps ``owners``. There are none where the host shall be
+    as it was before.
     """
     if parameters["domains"] is not None or parameters["restore_generation"] is not None:
-        return list(parameters["domains"] or ())
+        return list(parameters["domains"] or ()), parameters
     path = parameters["src"]
     if not parameters["remote_src"]:
         raise MailError("a file on the controller is carried by the action plugin of this collection only", "src")
@@ -31,7 +32,8 @@ def read_entries(parameters: Mapping[str, Any]) -> list[Any]:
     except ValueError as error:
         raise MailError(f"{path} is not JSON: {error}", "src") from None
     if isinstance(found, dict):
+        parameters = {**parameters, "owners": [*(found.get("owners") or ()), *(parameters["owners"] or ())]}
         found = found.get("domains")
     if not isinstance(found, list):
         raise MailError(f"{path} holds neither a list of domains nor a dictionary with the key domains", "src")
-    return found
+    return found, parameters

@@ -28,6 +28,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     REGENERATE,
     REMOVED_MAIL,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import OWNER_STATES
 
 Spec = dict[str, dict[str, Any]]
 
@@ -35,6 +36,7 @@ COMMON: Spec = {
     "root": {"type": "path", "default": "/"},
     "layout": {"type": "str", "choices": ["auto", "debian", "redhat"], "default": "auto"},
     "lock_timeout": {"type": "float", "default": 60.0},
+    "acting_as": {"type": "str"},
     "job_id": {"type": "str"},
 }
 
@@ -171,15 +173,32 @@ DOMAIN: Spec = {
     "default_action": {"type": "str", "choices": list(DEFAULT_ACTIONS)},
     "forward_to": {"type": "str"},
     "ip_addresses": {"type": "list", "elements": "str"},
+    "suspended": {"type": "bool"},
+    "suspended_reason": {"type": "str"},
     "dkim": {"type": "dict", "options": DKIM},
     "dmarc": {"type": "dict", "options": DMARC},
     "ssl": {"type": "dict", "options": SSL},
     **FILTERS,
+    "mailbox_filters": {"type": "bool"},
     **LISTS,
 }
 
 # The entries of mailboxes are validated one by one, so that an error says which one it is in.
 DOMAIN_ENTRY: Spec = {**DOMAIN, "mailboxes": {"type": "list", "elements": "dict"}}
+
+OWNER: Spec = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": list(OWNER_STATES), "default": "present"},
+    "reseller": {"type": "str"},
+    "max_domains": {"type": "int"},
+    "max_mailboxes": {"type": "int"},
+    "max_mailbox_quota": {"type": "str"},
+    "total_quota": {"type": "str"},
+    "outgoing_limit": {"type": "int"},
+    "ssl_allowed": {"type": "bool"},
+    "allowed_ips": {"type": "list", "elements": "str"},
+    "delegated_domains": {"type": "list", "elements": "str"},
+}
 
 DOMAINS: Spec = {
     "domains": {
@@ -187,6 +206,7 @@ DOMAINS: Spec = {
         "elements": "dict",
         "options": {**DOMAIN, "mailboxes": {"type": "list", "elements": "dict", "options": MAILBOX_ENTRY}},
     },
+    "owners": {"type": "list", "elements": "dict", "options": OWNER},
     "src": {"type": "path"},
     "remote_src": {"type": "bool", "default": False},
     "prune": {"type": "bool", "default": False},

@@ -29,6 +29,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Removal,
     domain_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owners import owner_value
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table
 
 Values = Mapping[str, Optional[str]]
@@ -92,6 +93,7 @@ def table_changes(layout: Layout, observed: Observed, desired: Host, facts: Fact
             *((path, tables.lists[name], differ.lists(name), False) for name, path in layout.domain_lists.items()),
             (layout.addresses, tables.addresses, differ.addresses(), False),
             (layout.certificates, tables.certificates, differ.certificates(), False),
+            (layout.owners, tables.owners, (differ.owners(), {}), False),
             (layout.domains, tables.domains, differ.domains(), False),
         )
     )
@@ -182,6 +184,14 @@ class _Differ:
             return value
         return _exim.address_value(there._replace(removal=self.removing.removal_of(there)), value)
 
+    def owners(self) -> Values:
+        after: dict[str, str | None] = dict.fromkeys(name for name in self.present.owners if name not in self.desired.owners)
+        values = self.tables.owners.values
+        for name, owner in self.desired.owners.items():
+            if self.present.owners.get(name) is not owner:
+                _note(after, values, name, owner_value(owner, values.get(name)))
+        return after
+
     def certificates(self) -> tuple[Values, Values]:
         after: dict[str, str | None] = {}
         values = self.tables.certificates.values
@@ -246,10 +256,10 @@ class _Differ:
         after: dict[str, str | None] = {}
         values = self.tables.disabled_domains.values
         for name, domain in self.desired.domains.items():
-            if not domain.enabled:
+            if not domain.is_on:
                 _note(after, values, name, values.get(name, ""))
         for name in values:
-            if name in self.desired.domains and self.desired.domains[name].enabled:
+            if name in self.desired.domains and self.desired.domains[name].is_on:
                 after[name] = None
         after.update(dict.fromkeys(name for name in self.removed_domains if name in values))
         return after, {name: "" for name in self.removed_domains if not self.removing.is_over(name)}

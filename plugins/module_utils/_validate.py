@@ -115,26 +115,28 @@ def check_declared_domain(current: Domain | None, merged: Domain, declared: Decl
     elif is_reserved(merged.name):
         errors.append(MailError(f"{merged.name} is a reserved name, so it cannot be a mail domain", f"{declared.where}name"))
     if current is None or merged.owner != current.owner:
-        _check_owner(merged, declared, facts, errors, warnings)
+        found = check_account(merged.owner, f"{declared.where}owner", facts)
+        errors.extend(found.errors)
+        warnings.extend(found.warnings)
     if declared.ip_addresses:
         _check_ip_addresses(declared, facts, errors, warnings)
     return Found(tuple(errors), tuple(warnings)) if errors or warnings else _NOTHING
 
 
-def _check_owner(merged: Domain, declared: DeclaredDomain, facts: Facts, errors: list[MailError], warnings: list[str]) -> None:
-    where = f"{declared.where}owner"
-    account = facts.users.get(merged.owner)
+def check_account(name: str, where: str, facts: Facts) -> Found:
+    """Whether mail can belong to a system user; in check mode one that is not there is a warning."""
+    account = facts.users.get(name)
     if account is None:
-        message = f"{merged.owner} is no system user of this host"
-        is_ours = merged.owner == DEFAULT_OWNER
+        message = f"{name} is no system user of this host"
+        is_ours = name == DEFAULT_OWNER
         remedy = "Run the role fleetpost.mail.dovecot, which makes it" if is_ours else "Create the user first"
         if facts.strict:
-            errors.append(MailError(message, where, remedy))
-        else:
-            warnings.append(f"{where}: {message} yet. {remedy}")
-    elif account.uid < LOWEST_OWNER_UID or account.uid in _NOBODY_UIDS or merged.owner in _DAEMONS:
+            return Found((MailError(message, where, remedy),))
+        return Found(warnings=(f"{where}: {message} yet. {remedy}",))
+    if account.uid < LOWEST_OWNER_UID or account.uid in _NOBODY_UIDS or name in _DAEMONS:
         what = "root" if account.uid == 0 else f"a system account (uid {account.uid})"
-        errors.append(MailError(f"{merged.owner} is {what}, which cannot own mail", where, "Choose the customer's user"))
+        return Found((MailError(f"{name} is {what}, which cannot own mail", where, "Choose the customer's user"),))
+    return _NOTHING
 
 
 def _check_ip_addresses(declared: DeclaredDomain, facts: Facts, errors: list[MailError], warnings: list[str]) -> None:

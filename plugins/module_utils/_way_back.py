@@ -16,7 +16,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._dkim import record
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError, MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._filtering import check_domain_filters, check_mailbox_filters
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import Layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired, settle
+from ansible_collections.fleetpost.mail.plugins.module_utils._merge import Desired
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     DEFAULT_KEY_LENGTH,
     Alias,
@@ -34,6 +34,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._moments import is_moment
 from ansible_collections.fleetpost.mail.plugins.module_utils._prune import check_limit
+from ansible_collections.fleetpost.mail.plugins.module_utils._settle import settle
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import WantedKey, files_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._validate import Found, check_declared_domain, check_targets
 
@@ -80,7 +81,8 @@ def restored(
     certifier = Certifier(there, facts, made[1])
     certifier.certificates.update((name, _same(there.certificates.get(name), one)) for name, one in former.certificates.items())
     certified = certifier.result(restorer.domains, declaration.acme_max_orders)
-    host = Host(restorer.domains, restorer.addresses, restorer.hashes, restorer.keys, certified.certificates)
+    owners = {name: _same(there.owners.get(name), owner) for name, owner in former.owners.items()}
+    host = Host(restorer.domains, restorer.addresses, restorer.hashes, restorer.keys, certified.certificates, owners)
     restorer.take(Found(tuple(certifier.errors), tuple(certifier.warnings)))
     restorer.take(check_targets(there, host, {}))
     if restorer.errors:

@@ -48,6 +48,16 @@ options:
       - V(reject) for a new domain when this is omitted.
     type: str
     choices: [reject, defer, accept]
+  suspended:
+    description:
+      - Whether the administrator has switched the domain off, like O(enabled=false), whatever O(enabled) says. Only
+        the administrator can say so, see O(acting_as).
+      - A new domain is not suspended when this is omitted.
+    type: bool
+  suspended_reason:
+    description:
+      - Why, in one line, for those who look.
+    type: str
   default_action:
     description:
       - What happens to mail for an address of the domain that does not exist.
@@ -403,6 +413,12 @@ options:
         counts. V(0) is no limit, V(1000000) the highest one.
       - No limit for a new domain when this is omitted.
     type: int
+  mailbox_filters:
+    description:
+      - Whether a mailbox may have filters of its own that differ from the domain's. With V(false), giving one to a
+        mailbox is an error, and so is V(false) itself while a mailbox has some.
+      - Allowed for a new domain when this is omitted.
+    type: bool
   allow_senders:
     description:
       - Senders whose mail is neither greylisted nor judged by SpamAssassin, while viruses are looked for

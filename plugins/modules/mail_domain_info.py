@@ -20,7 +20,7 @@ extends_documentation_fragment:
 options:
   names:
     description:
-      - Only these domains. All of them when it is omitted.
+      - Only these domains; V(*) and V(?) in a name stand for any letters. All of them when it is omitted.
     type: list
     elements: str
     aliases: [name]
@@ -28,11 +28,23 @@ options:
     description:
       - Only the domains of this system user.
     type: str
-  use:
+  reseller:
     description:
-      - Whether to count the bytes and files of each domain's mail, which looks at every message.
+      - Only the domains of owners with this reseller.
+    type: str
+  enabled:
+    description:
+      - Only domains that are on, or only those that are not, be it that they are disabled or suspended.
     type: bool
-    default: true
+  subset:
+    description:
+      - What to look at that takes time with thousands of domains. An empty list is the tables alone.
+      - V(use) counts the bytes and files of each domain's mail, which looks at every message. V(mailboxes) does so for each mailbox.
+      - V(health) compares keys, certificates, files and directories with what they should be.
+    type: list
+    elements: str
+    choices: [use, health, mailboxes]
+    default: [use, health]
   export_file:
     description:
       - Also write the declaration, with password hashes, to this JSON file on the host, readable by root alone.
@@ -95,9 +107,14 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ mail.status | rejectattr('healthy') | list }}"
 
+- name: What do the customers of a reseller have, and how full are their mailboxes
+  fleetpost.mail.mail_domain_info:
+    reseller: webfactory
+    subset: [mailboxes]
+
 - name: Which DNS records are not as they should be
   fleetpost.mail.mail_domain_info:
-    use: false
+    subset: [health]
     check_dns: true
   register: mail
 
@@ -108,12 +125,12 @@ EXAMPLES = r"""
 - name: Who changed this domain, and when
   fleetpost.mail.mail_domain_info:
     names: [example.com]
-    use: false
+    subset: []
     history: true
 
 - name: Keep a copy of everything a second host would need
   fleetpost.mail.mail_domain_info:
-    use: false
+    subset: []
     export_file: /root/mail-domains.json
 """
 
@@ -124,6 +141,12 @@ domains:
   elements: dict
   returned: success
   sample: [{"name": "example.com", "owner": "alice", "enabled": true, "default_action": "reject", "mailboxes": [{"name": "info"}]}]
+owners:
+  description: The owners with limits in the input shape of M(fleetpost.mail.mail_domains), sorted by name.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{"name": "alice", "reseller": "webfactory", "max_domains": 5}]
 status:
   description: The state of the same domains and of those whose removal is not finished, sorted by name.
   type: list
@@ -133,13 +156,21 @@ status:
     name:
       description: The mail domain.
       type: str
+    is_on:
+      description: Whether its users may log in and mail comes in, so neither disabled nor suspended.
+      type: bool
+    suspended_reason:
+      description: Why it is suspended; empty when it is not, or nobody said why.
+      type: str
     healthy:
       description: Whether there are no problems.
       type: bool
+      returned: with V(health) in O(subset)
     problems:
       description: What is wrong, each in a sentence; what a run would mend begins with the action it would take.
       type: list
       elements: str
+      returned: with V(health) in O(subset)
     mail_directory:
       description: Where its mail is.
       type: str
@@ -176,11 +207,17 @@ status:
     bytes:
       description: The size of its mail in bytes.
       type: int
-      returned: when O(use=true)
+      returned: with V(use) in O(subset)
     files:
       description: How many files its mail is in.
       type: int
-      returned: when O(use=true)
+      returned: with V(use) in O(subset)
+    mailbox_use:
+      description: The C(quota) of each mailbox, and the C(bytes) and C(files) of its mail.
+      type: list
+      elements: dict
+      returned: with V(mailboxes) in O(subset)
+      sample: [{"address": "info@example.com", "quota": "1G", "bytes": 52311, "files": 14}]
     dns:
       description:
         - What the DNS says of each record the domain needs, as RV(fleetpost.mail.mail_domain_dns#module:verification) of
@@ -291,7 +328,9 @@ def main() -> None:
             {
                 "names": {"type": "list", "elements": "str", "aliases": ["name"]},
                 "owner": {"type": "str"},
-                "use": {"type": "bool", "default": True},
+                "reseller": {"type": "str"},
+                "enabled": {"type": "bool"},
+                "subset": {"type": "list", "elements": "str", "choices": ["use", "health", "mailboxes"], "default": ["use", "health"]},
                 "export_file": {"type": "path"},
                 "check_dns": {"type": "bool", "default": False},
                 "check_tls": {"type": "bool", "default": False},

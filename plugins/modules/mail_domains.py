@@ -57,6 +57,16 @@ options:
           - V(reject) for a new domain when this is omitted.
         type: str
         choices: [reject, defer, accept]
+      suspended:
+        description:
+          - Whether the administrator has switched the domain off, like O(domains[].enabled=false), whatever O(domains[].enabled) says. Only
+            the administrator can say so, see O(acting_as).
+          - A new domain is not suspended when this is omitted.
+        type: bool
+      suspended_reason:
+        description:
+          - Why, in one line, for those who look.
+        type: str
       default_action:
         description:
           - What happens to mail for an address of the domain that does not exist.
@@ -413,6 +423,12 @@ options:
             counts. V(0) is no limit, V(1000000) the highest one.
           - No limit for a new domain when this is omitted.
         type: int
+      mailbox_filters:
+        description:
+          - Whether a mailbox may have filters of its own that differ from the domain's. With V(false), giving one to a
+            mailbox is an error, and so is V(false) itself while a mailbox has some.
+          - Allowed for a new domain when this is omitted.
+        type: bool
       allow_senders:
         description:
           - Senders whose mail is neither greylisted nor judged by SpamAssassin, while viruses are looked for
@@ -539,9 +555,68 @@ options:
                   - How many messages an hour this mailbox alone may send, besides the limit of its domain; V(0) is no limit
                     of its own.
                 type: int
+  owners:
+    description:
+      - Owners of mail domains with their limits, as in M(fleetpost.mail.mail_owner). The run as a whole is held to them.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The owner, a system user in lower-case letters.
+        type: str
+        required: true
+      state:
+        description:
+          - V(absent) ends all limits. It is refused while the owner has mail domains, or users as their reseller.
+        type: str
+        choices: [present, absent]
+        default: present
+      reseller:
+        description:
+          - Who stands above the owner and may do for it what it may itself, by O(acting_as). An empty one is nobody but the
+            administrator. Resellers have no reseller themselves.
+        type: str
+      max_domains:
+        description:
+          - How many mail domains it may have. V(-1) is no limit.
+        type: int
+      max_mailboxes:
+        description:
+          - How many mailboxes its domains may have together. V(-1) is no limit.
+        type: int
+      max_mailbox_quota:
+        description:
+          - How large the quota of one mailbox may be, such as V(5G); each new mailbox then needs one. V(none) is no limit.
+        type: str
+      total_quota:
+        description:
+          - How large the quotas of all its mailboxes may be together; each new mailbox then needs one, and Dovecot, which holds each
+            mailbox to its quota, holds their sum. V(none) is no limit.
+        type: str
+      outgoing_limit:
+        description:
+          - How many messages an hour all its domains may send together, and each recipient counts. V(0) is no limit.
+        type: int
+      ssl_allowed:
+        description:
+          - Whether its domains may have certificates of their own. Yes for a new owner when this is omitted.
+        type: bool
+      allowed_ips:
+        description:
+          - Addresses and networks of which its domains may have C(ip_addresses). An empty list is no limit.
+        type: list
+        elements: str
+      delegated_domains:
+        description:
+          - Domains that the owner may create itself, by O(acting_as). C(*.example.com) stands for all names below C(example.com).
+          - Without it the owner can create none.
+        type: list
+        elements: str
   src:
     description:
-      - A JSON or YAML file on the controller, vaulted or not, that holds the list, or a dictionary with the key C(domains).
+      - A JSON or YAML file on the controller, vaulted or not, that holds the list, or a dictionary with the key C(domains), and
+        perhaps C(owners).
       - JSON is much faster than YAML for thousands of domains.
     type: path
   remote_src:
@@ -670,7 +745,7 @@ errors:
 
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
 from ansible_collections.fleetpost.mail.plugins.module_utils._module import new_module, run_module
-from ansible_collections.fleetpost.mail.plugins.module_utils._source import read_entries
+from ansible_collections.fleetpost.mail.plugins.module_utils._source import read_source
 from ansible_collections.fleetpost.mail.plugins.module_utils._specs import (
     CERTIFYING,
     DMARC_TEMPLATE,
@@ -687,7 +762,7 @@ def main() -> None:
         mutually_exclusive=[("domains", "src", "restore_generation")],
         required_one_of=[("domains", "src", "restore_generation")],
     )
-    run_module(module, lambda: declaration_of_domains(read_entries(module.params), module.params))
+    run_module(module, lambda: declaration_of_domains(*read_source(module.params)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -102,9 +103,14 @@ class Workbench:
         for name, content in files.items():
             (self.tree / name).write_text(content + "\n")
 
-    def declare(self, count: int, changed: bool = False, **options: object) -> Declared:
-        """A declaration of `count` domains, each with the further options; with `changed` one in the middle has another default action."""
-        directory = self.directory / "-".join([str(count), *(["changed"] if changed else []), *sorted(options)])
+    def declare(self, count: int, changed: bool = False, owners: Sequence[Mapping[str, object]] = (), **options: object) -> Declared:
+        """A declaration of `count` domains, each with the further options; with `changed` one in the middle has another default action.
+
+        owners: what the file says of owners.
+        """
+        directory = self.directory / "-".join(
+            [str(count), *(["changed"] if changed else []), *(["owners"] if owners else []), *sorted(options)]
+        )
         declared = Declared(directory / "domains.json", directory / "inventory" / "hosts")
         if not directory.exists():
             entries = [{**_entry(index), **options} for index in range(count)]
@@ -114,21 +120,25 @@ class Workbench:
             variables.parent.mkdir(parents=True)
             variables.write_text(json.dumps({"benchmark_domains": entries}))
             declared.inventory.write_text("localhost\n")
-            declared.file.write_text(json.dumps({"domains": entries}))
+            declared.file.write_text(json.dumps({"domains": entries, "owners": owners}))
         return declared
 
-    def run(self, play: Play, declared: Declared, check: bool = False, changes: bool | None = None) -> Taken:
-        """How long the whole process of a playbook takes. changes: whether it must say that it changed something."""
-        return self._play(play, declared, sys.executable, check, changes)
+    def run(self, play: Play, declared: Declared, check: bool = False, changes: bool | None = None, **variables: object) -> Taken:
+        """How long the whole process of a playbook takes. changes: whether it must say that it changed something.
+
+        The further variables are the playbook's, with benchmark_ before their names.
+        """
+        return self._play(play, declared, sys.executable, check, changes, variables)
 
     def peak_memory(self, play: Play, declared: Declared) -> float:
         """The most memory that the module's process holds, in MiB."""
         self._memory_log.unlink(missing_ok=True)
-        self._play(play, declared, str(self._measuring_python), False, None)
+        self._play(play, declared, str(self._measuring_python), False, None, {})
         return max(int(line) for line in self._memory_log.read_text().split()) / 1024
 
-    def _play(self, play: Play, declared: Declared, python: str, check: bool, changes: bool | None) -> Taken:
+    def _play(self, play: Play, declared: Declared, python: str, check: bool, changes: bool | None, further: Mapping[str, object]) -> Taken:
         variables = {
+            **{f"benchmark_{name}": value for name, value in further.items()},
             "benchmark_tree": str(self.tree),
             "benchmark_file": str(declared.file),
             "ansible_python_interpreter": python,

@@ -205,7 +205,7 @@ step_molecule() {
 step_bench() {
     local program=run.py
     case ${1:-} in
-    dns | dkim | certificates | filters)
+    dns | dkim | certificates | filters | views)
         program=$1_benchmark.py
         shift
         ;;

@@ -36,6 +36,8 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     PublicKey,
     Removal,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owner_model import Owner
+from ansible_collections.fleetpost.mail.plugins.module_utils._owners import OWNERS_HEADER, owner_value, read_owners
 from ansible_collections.fleetpost.mail.plugins.module_utils._tables import Table, parse_fields, parse_table
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "tables.md").read_text(encoding="utf-8")
@@ -46,6 +48,7 @@ HEADERS = {
     "users": _dovecot.USERS_HEADER,
     "disabled_domains": _dovecot.DISABLED_DOMAINS_HEADER,
     "certificates": CERTIFICATES_HEADER,
+    "owners": OWNERS_HEADER,
 }
 REMOVAL = Removal("archive", "20261123T040000Z", False, "/srv/archive")
 TOMBSTONE = {"was", "removed", "since", "archive"}
@@ -76,6 +79,8 @@ def _understand(table: Table) -> None:
         _exim.read_addresses(table, "/etc/addresses")
     elif table.name == "certificates":
         read_certificates(table, "/etc/certificates")
+    elif table.name == "owners":
+        read_owners(table, "/etc/owners")
     elif table.name == "users":
         _dovecot.read_hashes(table)
 
@@ -109,7 +114,7 @@ def test_every_table_has_an_example() -> None:
         (example.table, line)
         for example in _examples()
         for line in example.text.splitlines()
-        if example.table in ("domains", "addresses", "certificates") and not line.startswith("#") and ":   " not in line and line
+        if example.table in ("domains", "addresses", "certificates", "owners") and not line.startswith("#") and ":   " not in line and line
     ],
     ids=str,
 )
@@ -120,6 +125,8 @@ def test_a_value_in_an_example_is_how_the_modules_write_it(value: tuple[str, str
         found = read_certificates(table, "").get(key, Certificate(key))
         written = dict(certificate_values(found, {}))
         assert written[key] == text if key in read_certificates(table, "") else parse_fields(text).keys() == {"cert"}
+    elif value[0] == "owners":
+        assert owner_value(read_owners(table, "")[key], text) == text
     elif value[0] == "domains":
         domain = _exim.read_domains(table, "")[key]
         assert _exim.domain_value(domain, text) == text
@@ -173,8 +180,12 @@ def test_a_file_without_the_first_line_is_read() -> None:
 FULL_DKIM = Dkim((DkimKey("s2", "a.test.s2"),), "retiring", (DkimKey("dkim", "a.test"),), "20261123T040000Z")
 FULL_FILTERS = Filters(True, True, "tag", 7.5, 15.0, True, 200)
 FULL_DOMAIN = Domain(
-    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS)
+    *("a.test", "alice", False, "defer", "forward_to_domain", "b.test", (), FULL_DKIM, "v=DMARC1; p=none", REMOVAL, "c.test", FULL_FILTERS),
+    suspended=True,
+    suspended_reason="not paid",
+    mailbox_filters=False,
 )
+FULL_OWNER = Owner("a", "b", 1, 2, "3G", "4G", 5, False, ("192.0.2.1",), ("a.test",))
 FULL_ADDRESSES = {
     "mailbox": Mailbox("x@a.test", False, "1G", ("y@b.test",), False, ("*@b.test",), REMOVAL, MailboxFilters(*FULL_FILTERS)),
     "alias": Alias("x@a.test", "y@a.test", None, REMOVAL),
@@ -185,6 +196,16 @@ FULL_ADDRESSES = {
 def test_the_fields_of_a_domain_are_those_the_modules_write() -> None:
     written = parse_fields(_exim.domain_value(FULL_DOMAIN, None))
     assert written.keys() == _fields_after("Fields of `domains`:").keys() | TOMBSTONE
+
+
+def test_the_fields_of_an_owner_are_those_the_modules_write() -> None:
+    assert parse_fields(owner_value(FULL_OWNER, None)).keys() == _fields_after("Fields of `owners`:").keys()
+
+
+@pytest.mark.parametrize("field", ["limit", "ssl"])
+def test_a_default_on_the_page_is_what_an_absent_field_of_an_owner_means(field: str) -> None:
+    default = _fields_after("Fields of `owners`:")[field]
+    assert read_owners(_read("owners", f"a: {field}={default}\n"), "") == read_owners(_read("owners", "a:\n"), "")
 
 
 def test_the_fields_of_a_certificate_are_those_the_modules_write() -> None:
@@ -227,7 +248,7 @@ def test_what_is_not_on_the_page_is_kept_as_unknown() -> None:
     assert _exim.address_value(Mailbox("x@a.test"), "mailbox colour=blue") == "mailbox colour=blue"
 
 
-@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", *FILTER_FIELDS])
+@pytest.mark.parametrize("field", ["owner", "enabled", "disabled", "action", "suspended", *FILTER_FIELDS, "mailbox_filters"])
 def test_a_default_on_the_page_is_what_an_absent_field_of_a_domain_means(field: str) -> None:
     default = _fields_after("Fields of `domains`:")[field]
     assert _domain("") == _domain(f"{field}={default}")

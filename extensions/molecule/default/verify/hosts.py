@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pytest
@@ -21,6 +22,7 @@ TABLES = (
     "/etc/exim4/domainips",
     *(f"/etc/exim4/lists/{action}_{what}" for action in ("allow", "block") for what in ("hosts", "senders")),
     "/etc/exim4/addresses",
+    "/etc/exim4/owners",
     "/etc/dovecot/users",
     "/etc/dovecot/disabled_domains",
 )
@@ -122,3 +124,20 @@ def header(message: str, name: str) -> list[str]:
     head = message.replace("\r\n", "\n").partition("\n\n")[0]
     unfolded = re.sub(r"\n[ \t]+", " ", head)
     return [line.partition(":")[2].strip() for line in unfolded.splitlines() if line.lower().startswith(f"{name.lower()}:")]
+
+
+@contextmanager
+def exim_with(host: Host, *macros: str) -> Iterator[None]:
+    """Exim with other macros, and with nothing counted yet."""
+    restart = "rm -f /var/spool/exim4/db/ratelimit*; systemctl restart exim4"
+    host.bash(f'printf "%s\\n" "$@" >/etc/exim4/local/main.conf; {restart}', *macros)
+    try:
+        wait_for_exim(host)
+        yield
+    finally:
+        host.bash(f"rm -f /etc/exim4/local/main.conf; {restart}")
+        wait_for_exim(host)
+
+
+def wait_for_exim(host: Host) -> None:
+    wait_until("Exim", lambda: host.bash("exec 3<>/dev/tcp/127.0.0.1/587", check=False).status == 0)

@@ -18,7 +18,7 @@ from signatures import KEYS, private_key, publish, signatures_of
 
 from playbooks import Run, Task, mail_domain, mail_domains, run, run_failing
 
-_INFO: Task = {"fleetpost.mail.mail_domain_info": {"use": False}}
+_INFO: Task = {"fleetpost.mail.mail_domain_info": {"subset": ["health"]}}
 
 
 def _declared() -> Task:

@@ -170,7 +170,7 @@ def test_verified_tells_what_is_there_missing_different_or_out_of_reach(mail_hos
     done, info = run(
         mail_host,
         mail_domain_dns(domains=[long, pair, dead], state="verified", timeout=10),
-        {"fleetpost.mail.mail_domain_info": {"names": [long, pair, dead], "check_dns": True, "use": False, "dns_timeout": 10}},
+        {"fleetpost.mail.mail_domain_info": {"names": [long, pair, dead], "check_dns": True, "subset": ["health"], "dns_timeout": 10}},
     ).results
     run(mail_host, _publish(mail_host, "long", "pair", replace=["dmarc"]))
     found = _statuses(done["verification"])

@@ -21,7 +21,7 @@ from lab import ACME_EAB_DIRECTORY, ACME_EAB_HMAC_KEY, ACME_EAB_KEY_ID, LAB_CA_F
 
 from playbooks import Task, mail_domain, mail_domains, run, run_failing
 
-_INFO: Task = {"fleetpost.mail.mail_domain_info": {"use": False, "check_tls": True}}
+_INFO: Task = {"fleetpost.mail.mail_domain_info": {"subset": ["health"], "check_tls": True}}
 _ACME = {"acme_directory": "https://ca.test:14000/dir", "ca_certificate": LAB_CA_FILE, "terms_agreed": True}
 _NOBODY = "https://ca.test:14009/dir"
 

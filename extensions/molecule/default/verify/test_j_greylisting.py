@@ -1,24 +1,23 @@
 # Copyright (c) 2026, fleetpost.mail contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Greylisting, lists, limits, and scanners that do not answer."""
+"""Greylisting, lists, limits, and what goes with filters."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import smtplib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from hosts import Host, header
+from hosts import Host, exim_with, header
 from lab import PASSWORD, new_token, wait_until
 from mail import letter, login, send_and_find, send_one, sink_messages_with
 from sessions import any_certificate
 from test_i_filters import EICAR, GTUBE
 
-from playbooks import mail_domain, run
+from playbooks import mail_domain, mailbox, run, run_failing
 
 WAIT = "451 4.7.1 Greylisted"
 TAKEN = "250"
@@ -26,7 +25,6 @@ UNWANTED = "550 5.7.1"
 # Long enough for the lab's delay of 4 seconds.
 _PATIENCE = 5.0
 _TOO_LATE = 16.0
-_INFO = {"fleetpost.mail.mail_domain_info": {"use": False}}
 
 
 def _answer(host: Host, recipient: str, sender: str, source: str = "") -> str:
@@ -177,72 +175,6 @@ def test_what_users_send_is_scanned(mail_host: Host) -> None:
         assert send_one(made._replace(data=f"{made.data}{EICAR}\n")).answer.startswith(answer)
 
 
-# Answers anything with nonsense, at a socket file or a port of the loopback.
-_NONSENSE = """
-import os, socket, sys
-place = sys.argv[1]
-if place.startswith("/"):
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(place)
-    os.chmod(place, 0o666)
-else:
-    listener = socket.create_server(("127.0.0.1", int(place)))
-listener.listen()
-while True:
-    connection, _address = listener.accept()
-    connection.recv(4096)
-    connection.sendall(b"220 nonsense\\r\\n")
-    connection.close()
-"""
-# Unit of a scanner -> where it listens.
-_PLACES = {"clamav-daemon": "/run/clamav/clamd.ctl", "spamd": "783"}
-_STOP = 'systemctl stop "$1.socket" 2>/dev/null; systemctl stop "$1"; '
-_DOWN = {
-    "stopped": _STOP,
-    "hung": 'systemctl kill --signal=STOP "$1"',
-    "talking nonsense": _STOP + 'systemd-run --quiet --unit=lab-nonsense python3 -c "$3" "$2"; sleep 2',
-}
-_UP = """
-    systemctl stop lab-nonsense 2>/dev/null; systemctl kill --signal=CONT "$1" 2>/dev/null; rm -f /run/clamav/clamd.ctl.lab
-    if [ "$1" = clamav-daemon ]; then systemctl restart "$1.socket" "$1"; else systemctl restart "$1"; fi
-"""
-
-
-@contextmanager
-def _down(host: Host, unit: str, how: str) -> Iterator[None]:
-    """A scanner that is stopped, that hangs, or in whose place something else answers."""
-    host.bash(_DOWN[how], unit, _PLACES[unit], _NONSENSE)
-    try:
-        yield
-    finally:
-        host.bash(_UP, unit)
-
-
-@pytest.mark.parametrize("how", _DOWN)
-def test_without_a_virus_scanner_mail_waits_outside_and_the_rest_goes_on(mail_host: Host, how: str) -> None:
-    with _down(mail_host, "clamav-daemon", how):
-        session = send_one(letter(mail_host, "info@flt-refuse"))
-        assert session.answer.startswith("451 4.7.1 The virus scanner"), session.transcript
-        assert send_one(letter(mail_host, "info@flt-none")).answer.startswith(TAKEN)
-        info = run(mail_host, _INFO).results[0]
-    assert [line for line in mail_host.log().splitlines()[-40:] if "clamd does not answer" in line]
-    problems = {one["name"]: one["problems"] for one in info["status"]}
-    if how != "hung":
-        assert [one for one in problems[mail_host.domain("flt-refuse")] if "ClamAV" in one]
-    assert not [one for one in problems[mail_host.domain("flt-none")] if "ClamAV" in one]
-    wait_until("clamd", lambda: send_one(letter(mail_host, "info@flt-refuse")).answer.startswith(TAKEN))
-
-
-@pytest.mark.parametrize("how", _DOWN)
-def test_without_a_spam_filter_mail_is_taken_and_says_so(mail_host: Host, how: str) -> None:
-    with _down(mail_host, "spamd", how):
-        made = letter(mail_host, "info@flt-junk")
-        (sent,) = send_and_find(mail_host, [made._replace(data=f"{made.data}{GTUBE}\n")])
-    assert sent.session.answer.startswith(TAKEN), sent.session.transcript
-    assert header(mail_host.message(mail_host.full("info@flt-junk"), made.token), "X-Spam-Status") == ["not judged"]
-    assert [line for line in mail_host.log().splitlines()[-40:] if "spamd does not answer" in line]
-
-
 def test_headers_of_strangers_about_spam_go(mail_host: Host) -> None:
     forged = "From: a@outside.test\nX-Spam-Flag: NO\nX-Spam-Folder: Junk\nX-Spam-Status: No, score=-99\nX-Spam-Score: -99\n"
     made = [letter(mail_host, one, headers=forged) for one in ("info@flt-none", "info@flt-junk")]
@@ -284,6 +216,75 @@ def test_a_filter_is_switched_at_once_and_for_its_domain_alone(mail_host: Host) 
     assert mail_host.daemon_pid() == pid
 
 
+PASSED_ON = [
+    # the domain at the end blocks, also where the first would let it wait or let it in
+    ("to-lists@flt-none", "someone@bad.test", "", UNWANTED),
+    ("to-lists@flt-none", "good@bad.test", "", TAKEN),
+    ("to-lists@flt-none", "someone@outside.test", "", TAKEN),
+    ("to-lists@flt-grey", "someone@bad.test", "", UNWANTED),
+    ("to-lists@flt-none", "ally@blocked.test", "", UNWANTED),
+    # each of the two may want greylisting, and lets senders through for itself
+    ("to-grey@flt-none", "", "", WAIT),
+    ("to-grey@flt-none", "friend@outside.test", "52", TAKEN),
+    ("to-none@flt-grey", "", "", WAIT),
+    ("to-none@flt-grey", "friend@outside.test", "52", TAKEN),
+    ("to-lists@flt-grey", "friends.test", "", WAIT),
+]
+
+
+@pytest.mark.parametrize(("recipient", "sender", "source", "answer"), PASSED_ON)
+def test_the_domain_of_the_mailbox_at_the_end_has_its_say(mail_host: Host, recipient: str, sender: str, source: str, answer: str) -> None:
+    sender = sender if "@" in sender else _sender(sender or f"{new_token()}.nospf.test")
+    assert _answer(mail_host, recipient, sender, mail_host.neighbour(int(source)) if source else "").startswith(answer)
+
+
+def test_the_domain_at_the_end_allows_for_itself(mail_host: Host) -> None:
+    for recipient, sender, answer in (
+        ("to-lists@flt-none", "friend@friends.test", TAKEN),
+        ("to-lists@flt-none", "someone@outside.test", UNWANTED),
+    ):
+        spam = letter(mail_host, recipient, sender=sender)
+        assert send_one(spam._replace(data=f"{spam.data}{GTUBE}\n")).answer.startswith(answer)
+
+
+_SEEN = "/var/spool/exim4/db/seen"
+# Sets back the time of an entry; Exim's keys end with a zero byte.
+_SET_BACK = """
+    tie my %seen, "DB_File", $ARGV[0], O_RDWR, 0640, $DB_HASH or die "$!";
+    my $key = "$ARGV[1]\\0";
+    die "not there" unless exists $seen{$key};
+    $seen{$key} = pack("q", time() - 31 * 86400) . substr($seen{$key}, 8);
+"""
+
+
+def _known(host: Host, sender: str) -> str:
+    """The key under which Exim knows the sender's domain, coming from the peer's first network."""
+    text = f"{host.neighbour(0)}/28 {sender.partition('@')[2]} {host.domain('flt-grey')}"
+    return f"known_{hashlib.sha1(text.encode()).hexdigest().upper()}"
+
+
+@pytest.mark.parametrize("job", ["exim-tidy-greylisting", "exim4-base"])
+def test_what_was_not_seen_for_long_is_tidied_away_every_day(mail_host: Host, job: str) -> None:
+    assert mail_host.run("systemctl", "is-enabled", f"{job}.timer").stdout.strip() == "enabled"
+    assert mail_host.run("systemctl", "is-active", f"{job}.timer").stdout.strip() == "active"
+    old, new = (_sender(f"{new_token()}.nospf.test") for _one in range(2))
+    for answer in (WAIT, TAKEN):
+        assert [_answer(mail_host, "info@flt-grey", one)[: len(answer)] for one in (old, new)] == [answer, answer]
+        time.sleep(_PATIENCE if answer is WAIT else 0)
+    mail_host.run("perl", "-MDB_File", "-MFcntl", "-e", _SET_BACK, _SEEN, _known(mail_host, old))
+    mail_host.run("systemctl", "start", f"{job}.service")
+    keys = mail_host.run("exim_dumpdb", "/var/spool/exim4", "seen").stdout
+    assert _known(mail_host, old) not in keys
+    assert _known(mail_host, new) in keys
+
+
+def test_a_domain_may_forbid_its_mailboxes_to_differ(mail_host: Host) -> None:
+    said = run_failing(mail_host, mailbox(address=mail_host.full("info@flt-same"), filters={"antivirus": False}))
+    assert f"{mail_host.domain('flt-same')} has mailbox_filters: false" in said
+    said = run_failing(mail_host, mail_domain(name=mail_host.domain("flt-refuse"), mailbox_filters=False))
+    assert f"{mail_host.full('spared@flt-refuse')} has filters of its own" in said
+
+
 SPOOFED = [
     # envelope sender, From:, source, what is said
     ("someone@outside.test", "info@flt-none", "", UNWANTED),
@@ -295,7 +296,7 @@ SPOOFED = [
 
 
 def test_mail_from_outside_in_the_name_of_a_domain_here_can_be_refused(mail_host: Host) -> None:
-    with _settings(mail_host, "MD_NOSPOOFING = yes"):
+    with exim_with(mail_host, "MD_NOSPOOFING = yes"):
         answers = []
         for sender, author, source, _expected in SPOOFED:
             options = ("--local-interface", mail_host.neighbour(int(source))) if source else ()
@@ -319,23 +320,6 @@ def test_who_guesses_passwords_is_shut_out(mail_host: Host) -> None:
     assert answers == [535, 535, 535, 503]
 
 
-@contextmanager
-def _settings(host: Host, *macros: str) -> Iterator[None]:
-    """Exim with other macros, and with nothing counted yet."""
-    restart = "rm -f /var/spool/exim4/db/ratelimit*; systemctl restart exim4"
-    host.bash(f'printf "%s\\n" "$@" >/etc/exim4/local/main.conf; {restart}', *macros)
-    try:
-        _wait_for_exim(host)
-        yield
-    finally:
-        host.bash(f"rm -f /etc/exim4/local/main.conf; {restart}")
-        _wait_for_exim(host)
-
-
-def _wait_for_exim(host: Host) -> None:
-    wait_until("Exim", lambda: host.bash("exec 3<>/dev/tcp/127.0.0.1/587", check=False).status == 0)
-
-
 def _try(host: Host, user: str, password: str) -> int:
     """What Exim answers to a login in a connection of its own."""
     with smtplib.SMTP(host.ip4, 587, "peer.outside.test") as session:
@@ -346,7 +330,7 @@ def _try(host: Host, user: str, password: str) -> int:
 
 
 def test_an_address_that_goes_on_guessing_is_not_greeted(mail_host: Host) -> None:
-    with _settings(mail_host, "MD_AUTHLIMIT == 2"):
+    with exim_with(mail_host, "MD_AUTHLIMIT == 2"):
         assert [_try(mail_host, "nobody@flt-none", "wrong") for _connection in range(3)] == [535, 535, 535]
         with pytest.raises(smtplib.SMTPConnectError, match="Too many failed logins"):
             smtplib.SMTP(mail_host.ip4, 587, "peer.outside.test")
@@ -360,7 +344,7 @@ def test_an_address_that_goes_on_guessing_is_not_greeted(mail_host: Host) -> Non
 
 
 def test_an_account_that_is_guessed_at_is_shut_for_a_while(mail_host: Host) -> None:
-    with _settings(mail_host, "MD_ACCOUNTLIMIT == 2"):
+    with exim_with(mail_host, "MD_ACCOUNTLIMIT == 2"):
         assert _try(mail_host, "info@flt-none", PASSWORD) == 235
         assert [_try(mail_host, "INFO@flt-none", "wrong") for _connection in range(3)] == [535, 535, 535]
         assert _try(mail_host, "info@flt-none", PASSWORD) == 535
@@ -370,7 +354,7 @@ def test_an_account_that_is_guessed_at_is_shut_for_a_while(mail_host: Host) -> N
 
 def test_a_user_of_the_host_sends_so_much_an_hour(mail_host: Host) -> None:
     command = 'printf "From: info@%s\\nTo: x@sink.test\\n\\nx\\n" "$1" | su alice -s /bin/sh -c "/usr/sbin/sendmail x@sink.test"; echo $?'
-    with _settings(mail_host, "MD_LOCALLIMIT == 2"):
+    with exim_with(mail_host, "MD_LOCALLIMIT == 2"):
         found = [mail_host.bash(command, mail_host.domain("flt-none"), check=False).stdout.strip() for _message in range(4)]
         assert found[0] == found[1] == "0"
         assert found[3] != "0"

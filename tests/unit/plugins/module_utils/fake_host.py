@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
     declaration_of_domain,
     declaration_of_domains,
     declaration_of_mailbox,
+    declaration_of_owner,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._inventory import Inventory, Question, take_inventory
 from ansible_collections.fleetpost.mail.plugins.module_utils._layout import LAYOUTS
@@ -25,11 +27,22 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._run import Outcome
 
 HASH = "{BLF-CRYPT}$2y$05$" + "a" * 53
 OTHER_HASH = "{BLF-CRYPT}$2y$05$" + "b" * 53
-USERS = {"root": 0, "www-data": 33, "daemon9": 99, "sshd": 110, "vmail": 900, "alice": 1001, "bob": 1002, "nobody": 65534}
+USERS = {
+    "root": 0,
+    "www-data": 33,
+    "daemon9": 99,
+    "sshd": 110,
+    "vmail": 900,
+    "alice": 1001,
+    "bob": 1002,
+    "carol": 1003,
+    "dave": 1004,
+    "nobody": 65534,
+}
 DOVECOT = {"2.3": "protocols = imap\n", "2.4": "dovecot_config_version = 2.4.0\n"}
 EXIM = """\
 # an Exim configuration
-MD_FORMAT = 4
+MD_FORMAT = 5
 MD_CERTIFICATE = /etc/exim4/ssl/mx1.fleet.test.pem
 MD_SPAMD = 127.0.0.1 783
 MD_CLAMD = /run/clamav/clamd.ctl
@@ -51,6 +64,8 @@ class Entry(NamedTuple):
 
 class FakeHost:
     """A host below a directory of its own."""
+
+    acting_as = ""
 
     def __init__(self, root: Path, layout: str = "debian", dovecot: str = "2.4") -> None:
         self.root = root
@@ -83,10 +98,20 @@ class FakeHost:
         return [line for line in self.text(self.table_path(name)).splitlines() if line and not line.startswith("#")]
 
     def request(self, check: bool = False, lock_timeout: float = 20.0) -> Request:
-        return Request(str(self.root), self.layout.name, lock_timeout, check)
+        return Request(str(self.root), self.layout.name, lock_timeout, check, acting_as=self.acting_as)
+
+    def acts_as(self, name: str) -> FakeHost:
+        """The same host for runs in somebody's name."""
+        host = copy(self)
+        host.acting_as = name
+        return host
 
     def run(self, declaration: Declaration, check: bool = False) -> Outcome:
         return run(declaration, self.request(check))
+
+    def owner_limits(self, name: str, check: bool = False, **options: Any) -> Outcome:
+        """A run of mail_owner."""
+        return self.run(declaration_of_owner({"state": "present", "name": name, **options}), check)
 
     def domains(self, *entries: Mapping[str, Any], check: bool = False, **options: Any) -> Outcome:
         """A run of mail_domains."""

@@ -9,7 +9,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import
     declaration_of_domain,
     declaration_of_domains,
     declaration_of_mailbox,
-    domain_names,
+    domain_patterns,
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import HASH
@@ -92,7 +92,7 @@ def test_the_single_modules_name_the_option_alone(text):
     assert [where for where, _message in domain_errors(state="absent", name=text)] == ["name"]
     assert [where for where, _message in mailbox_errors(address=f"{text}@example.com")] == ["address"]
     assert [where for where, _message in mailbox_errors(aliases=["ok", text])] == ["aliases[1]"]
-    assert [where for where, _message in errors_of(domain_names, ["a.test", text])] == ["names[1]"]
+    assert [where for where, _message in errors_of(domain_patterns, ["a.test", text])] == ["names[1]"]
 
 
 def test_all_errors_of_all_entries_come_at_once_with_their_positions():

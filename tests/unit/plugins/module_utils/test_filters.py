@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains, declaration_of_mailbox
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
 from ansible_collections.fleetpost.mail.plugins.module_utils._filter_model import AS_THE_DOMAIN, NO_FILTERS, Filters, Lists, MailboxFilters
+from ansible_collections.fleetpost.mail.plugins.module_utils._gather import problems_of, wanted_scanners
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     FILTERING_EXIM_FORMAT,
@@ -218,6 +219,61 @@ def test_thresholds_that_were_wrong_before_stop_no_other_change():
     host = HOST._replace(domains={"a.test": wrong})
     domain(host, greylisting=False, enabled=False)
     mailbox(host, filters={"greylisting": True})
+
+
+# whether mailboxes may differ
+
+SHUT = HOST._replace(domains={"a.test": DOMAIN._replace(mailbox_filters=False)}, addresses={"info@a.test": Mailbox("info@a.test")})
+
+
+def test_a_mailbox_may_differ_unless_its_domain_says_no():
+    assert domain(EMPTY).host.domains["a.test"].mailbox_filters
+    assert domain(mailbox_filters=True).host.domains["a.test"] is DOMAIN
+    assert not domain(SHUT, greylisting=False).host.domains["a.test"].mailbox_filters
+    assert (
+        domain(SHUT, mailbox_filters=True, mailboxes=[{"name": "info", "filters": {"greylisting": True}}]).host.domains["a.test"] == DOMAIN
+    )
+
+
+def test_filters_of_a_mailbox_in_a_domain_that_allows_none_are_an_error_at_the_mailbox():
+    assert errors_of(mailbox, SHUT, filters={"greylisting": True}) == [("filters", "a.test has mailbox_filters: false")]
+    entry = {"name": "new", "password_hash": HASH, "filters": {"outgoing_limit": 5}}
+    found = errors_of(domain, EMPTY, mailbox_filters=False, mailboxes=[entry])
+    assert found == [("domains[0].mailboxes[0].filters", "a.test has mailbox_filters: false")]
+    assert mailbox(SHUT, filters={}).host.addresses["info@a.test"].filters == AS_THE_DOMAIN
+    with pytest.raises(MailErrors, match=r"Leave them out, or let the mailboxes of a\.test differ with mailbox_filters: true"):
+        mailbox(SHUT, filters={"greylisting": True})
+
+
+def test_a_domain_forbids_only_when_no_mailbox_differs():
+    assert errors_of(domain, mailbox_filters=False) == [("domains[0].mailbox_filters", "info@a.test has filters of its own")]
+    shut = domain(mailbox_filters=False, mailboxes=[{"name": "info", "filters": {}}]).host
+    assert (shut.domains["a.test"].mailbox_filters, shut.addresses["info@a.test"].filters) == (False, AS_THE_DOMAIN)
+
+
+def test_what_differed_before_by_hand_stops_no_other_change():
+    by_hand = SHUT._replace(addresses={"info@a.test": INFO})
+    assert domain(by_hand, antivirus=False).host.addresses["info@a.test"] is INFO
+    assert problems_of(by_hand, FACTS, [], [])["a.test"] == ["info@a.test has filters of its own, and mailbox_filters is off"]
+
+
+# which scanners are asked whether they answer
+
+
+@pytest.mark.parametrize(
+    ("filters", "own", "wanted"),
+    [
+        (NO_FILTERS, AS_THE_DOMAIN, set()),
+        (NO_FILTERS._replace(antivirus=True), AS_THE_DOMAIN, {"antivirus"}),
+        (NO_FILTERS, MailboxFilters(spamassassin=True, antivirus=False), {"spamassassin"}),
+        (NO_FILTERS._replace(greylisting=True), MailboxFilters(outgoing_limit=1), set()),
+    ],
+)
+def test_a_scanner_is_wanted_by_a_domain_or_by_a_mailbox_of_it(filters, own, wanted):
+    domains = {"a.test": Domain("a.test", filters=filters), "b.test": Domain("b.test")}
+    host = Host(domains, {"info@a.test": Mailbox("info@a.test", filters=own)}, {})
+    assert wanted_scanners(host, ["a.test"]) == wanted
+    assert wanted_scanners(host, ["b.test"]) == set()
 
 
 # what the host can do

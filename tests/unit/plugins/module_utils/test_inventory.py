@@ -72,6 +72,8 @@ def test_a_status_counts_and_is_healthy(peopled):
     assert status.pop("last_change").endswith("Z")
     assert message.startswith(status["mail_directory"])
     assert status == {
+        "is_on": True,
+        "suspended_reason": "",
         "name": "example.com",
         "healthy": True,
         "problems": [],
@@ -102,7 +104,7 @@ def test_domains_and_status_are_those_asked_for_by_name_or_owner(peopled):
 
 
 def test_a_host_without_anything_has_no_domains(host):
-    assert host.info() == ([], [], [], False, [])
+    assert host.info() == ([], [], [], [], False, [])
 
 
 def test_drift_is_a_problem(peopled):

@@ -27,6 +27,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Tables,
     Trees,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._owners import owner_value
 from ansible_collections.fleetpost.mail.plugins.module_utils._plan import plan
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import DIFF_LINES, actions_of, diff_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._steps import (
@@ -87,6 +88,7 @@ def observed_of(host, found=None, files=None):
         table("users", DEBIAN.users, users, ":"),
         table("disabled_domains", DEBIAN.disabled_domains, disabled, ":"),
         table("certificates", DEBIAN.certificates, certificates),
+        table("owners", DEBIAN.owners, {name: owner_value(one, None) for name, one in host.owners.items()}),
         {**DIRECTORIES, **(files or {})},
     )
     trees = {"/var/vmail": Ownership(0, 0, 0o711)}

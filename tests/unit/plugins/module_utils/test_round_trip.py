@@ -139,6 +139,7 @@ def declarations(draw, signing=True):
             maybe(
                 owner=st.sampled_from(["alice", "bob", "vmail"]),
                 enabled=st.booleans(),
+                suspended=st.booleans(),
                 disabled_action=st.sampled_from(["reject", "defer", "accept"]),
                 ip_addresses=st.lists(st.sampled_from(ADDRESSES), max_size=3),
                 mailboxes=mailbox_entries(),
@@ -156,6 +157,8 @@ def declarations(draw, signing=True):
             entry |= {"default_action": action, "forward_to": draw(st.sampled_from(others))}
         elif action in ("reject", "discard"):
             entry["default_action"] = action
+        if not any(box.get("filters") for box in entry.get("mailboxes") or ()):
+            entry |= draw(maybe(mailbox_filters=st.booleans()))
         entries.append(entry)
     return entries
 

@@ -266,6 +266,15 @@ def test_actions_say_what_changes_in_filters(host):
     ]
 
 
+def test_a_domain_whose_mailboxes_may_not_differ_says_so_in_its_line(host):
+    entry = {"name": "example.com", "mailbox_filters": False}
+    assert host.domains(entry).actions[0].detail == "owner vmail, unknown addresses: reject, no mailbox_filters"
+    assert host.table("domains") == ["example.com: owner=vmail enabled=yes disabled=reject action=reject mailbox_filters=no"]
+    assert not host.domains(*host.info(with_use=False).domains).changed
+    assert host.domains({**entry, "mailbox_filters": True}).actions[0].detail == "mailbox_filters: no -> yes"
+    assert host.table("domains") == ["example.com: owner=vmail enabled=yes disabled=reject action=reject"]
+
+
 def test_lists_in_another_order_by_hand_are_the_same_lists(host):
     host.domains(FILTERED)
     path = host.table_path("allow_senders")

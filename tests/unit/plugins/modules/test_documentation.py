@@ -161,11 +161,12 @@ def test_every_module_says_what_it_returns(name):
         "mail_domain_cert": {"certificate", "renewed"},
         "mail_domain_dkim": {"waiting", "dns_records"},
         "mailbox": set(),
+        "mail_owner": set(),
     }
     if name in further:
         assert returned == changing | further[name]
     elif name == "mail_domain_info":
-        assert returned == {"domains", "status", "certificates", "generations"}
+        assert returned == {"domains", "owners", "status", "certificates", "generations"}
     else:
         assert returned == {"dns_records", "zone_file", "changes", "verification", "all_ok", "errors"}
 
