@@ -45,6 +45,8 @@ CASES = {
     "restore from an archive": lambda host: host.domain("example.com", restore_from=host.source),
     "restore from kept mail": lambda host: host.domain("example.com", restore_from=host.source),
     "prune": lambda host: host.domains({"name": "example.net", "enabled": True}, **ALL, removed_mail="delete"),
+    "go back to an empty host": lambda host: host.restore(1, prune_limit="100%"),
+    "go back to more": lambda host: host.restore(2, prune_limit="100%"),
 }
 
 
@@ -60,6 +62,9 @@ def start(root, case):
         host.domain("example.com", state="absent", removed_mail=how)
         (name,) = [path.name for path in host.path(directory).iterdir() if path.suffix != ".json"]
         host.source = f"{directory}/{name}"
+    if case == "go back to more":
+        host.domain("example.net", state="absent")
+        host.domain("example.com", owner="bob")
     return host
 
 

@@ -245,7 +245,19 @@ def test_a_name_that_anothers_certificate_has_is_not_taken(shared):
 
 
 ADMINISTRATORS = {
-    *("root", "layout", "src", "remote_src", "archive_dir", "export_file", "prune", "prune_limit", "owners", "restore_generation", "restore_from"),
+    *(
+        "root",
+        "layout",
+        "src",
+        "remote_src",
+        "archive_dir",
+        "export_file",
+        "prune",
+        "prune_limit",
+        "owners",
+        "restore_generation",
+        "restore_from",
+    ),
     *("suspended", "suspended_reason", "ssl_defaults", "acme_max_orders", "resolvers", "dns_timeout", "timeout"),
     *("certificate_path", "chain_path", "private_key_path", "webroot", "ca_certificate", "acme_directory", "challenge"),
     *("challenge_method", "rfc2136", "eab_kid", "eab_hmac_key", "force"),
