@@ -227,6 +227,7 @@ PASSED_ON = [
     ("to-grey@flt-none", "", "", WAIT),
     ("to-grey@flt-none", "friend@outside.test", "52", TAKEN),
     ("to-none@flt-grey", "", "", WAIT),
+    ("outside@flt-grey", "", "", WAIT),
     ("to-none@flt-grey", "friend@outside.test", "52", TAKEN),
     ("to-lists@flt-grey", "friends.test", "", WAIT),
 ]
