@@ -34,7 +34,9 @@ def directory_steps(layout: Layout, observed: Observed, desired: Host, facts: Fa
         account = facts.users.get(domain.owner) if domain and isinstance(address, Mailbox) else None
         if account:
             path = layout.mailbox_tree(name)
-            yield from _mailbox_directory(path, found.get(path), account, facts)
+            there = observed.host.domains.get(domain_of(name))
+            before = facts.users.get(there.owner) if there and domain and there.owner != domain.owner else None
+            yield from _mailbox_directory(path, found.get(path), account, before, facts)
 
 
 def _directory(path: str, there: Ownership | None, wanted: Ownership, facts: Facts) -> Iterator[DirectoryStep]:
@@ -44,9 +46,15 @@ def _directory(path: str, there: Ownership | None, wanted: Ownership, facts: Fac
         yield SetOwnership(path, wanted)
 
 
-def _mailbox_directory(path: str, there: Ownership | None, account: Account, facts: Facts) -> Iterator[DirectoryStep]:
+def _mailbox_directory(
+    path: str, there: Ownership | None, account: Account, before: Account | None, facts: Facts
+) -> Iterator[DirectoryStep]:
+    """before: the owner as the line in ``domains`` has him, when that changes."""
     wanted = Ownership(account.uid, account.gid, _MAILBOX_MODE)
-    if facts.may_chown and there is not None and there.uid not in (account.uid, 0):
+    if facts.may_chown and there is not None and before is not None and before.uid != account.uid and there.uid == account.uid:
+        # An earlier run died in the middle: it begins at the top, and the line in ``domains`` is written last.
+        yield ChownTree(path, before.uid, wanted)
+    elif facts.may_chown and there is not None and there.uid not in (account.uid, 0):
         yield ChownTree(path, there.uid, wanted)
     else:
         yield from _directory(path, there, wanted, facts)

@@ -17,6 +17,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._errors import Mail
 from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._system_calls import (
     DIRECTORY,
+    date_after,
     explained,
     failure,
     open_entry,
@@ -302,6 +303,7 @@ class _Batch:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 self._tree.own(descriptor, ownership)
                 _write_all(file.fileno(), content)
+                date_after(descriptor, status_at(parent, name, path))
                 if not self._bulk:
                     os.fsync(descriptor)
 

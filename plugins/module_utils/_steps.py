@@ -79,7 +79,7 @@ class SetOwnership(NamedTuple):
 
 
 class ChownTree(NamedTuple):
-    """Give what `from_uid` owns in a mail directory to another owner, the directory itself last."""
+    """Give what `from_uid` owns in a mail directory to another owner, the directory itself first."""
 
     path: str
     from_uid: int

@@ -95,6 +95,17 @@ def content_at(directory: int, name: str) -> tuple[bytes, Ownership | None]:
         os.close(descriptor)
 
 
+def date_after(descriptor: int, replaced: os.stat_result | None) -> None:
+    """Give a new file a later time than the one it replaces, in whole seconds.
+
+    By these and the size alone Dovecot's passwd-file driver sees that there is a new file: two changes in one second that leave the
+    size as it is, such as those of a password or an owner, would be one to it for good.
+    """
+    if replaced is not None and int(replaced.st_mtime) >= int(os.fstat(descriptor).st_mtime):
+        moment = int(replaced.st_mtime) + 1
+        os.utime(descriptor, (moment, moment))
+
+
 def sync_file_system(descriptor: int) -> None:
     """Make all of the file system of an open file durable: syncfs(2), or sync(2) where the C library lacks it."""
     if not hasattr(_libc(), "syncfs"):

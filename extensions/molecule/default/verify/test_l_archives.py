@@ -22,7 +22,7 @@ LABEL = "keepsake"
 OTHERS = ("staying", "going1", "going2")
 PASSWORD = "battery staple"
 FLAGS = {"1": r"\Seen \Flagged", "2": r"\Answered $Label1", "3": "", "4": r"\Deleted \Draft"}
-FOLDERS = ("Sent", "Projects.2026", "Entw&APw-rfe")
+FOLDERS = ("Sent", "Projects/2026", "Entw&APw-rfe")
 _PLACE = re.compile(rb'UID (\d+) .*INTERNALDATE "([^"]+)"')
 ARCHIVES = "/var/backups/verify-keepsake"
 _FILES = r"""
@@ -41,11 +41,11 @@ class Seen(NamedTuple):
 
 def _look(host: Host, user: str) -> Seen:
     session = imap(host, user, PASSWORD)
-    names = sorted(re.search(rb'"\." "?([^"]+)"?$', line)[1].decode() for line in session.list()[1])
+    names = sorted(re.search(rb'"." "?([^"]+)"?$', line)[1].decode() for line in session.list()[1] if b"oselect" not in line.lower())
     folders, validity = {}, {}
     for name in names:
         session.select(f'"{name}"', readonly=True)
-        validity[name] = session.response("UIDVALIDITY")[1][0].decode()
+        validity[name] = session.status(f'"{name}"', "(UIDVALIDITY UIDNEXT)")[1][0].decode()
         parts = session.fetch("1:*", "(UID FLAGS INTERNALDATE BODY.PEEK[])")[1] if session.search(None, "ALL")[1][0] else []
         found = [part for part in parts if isinstance(part, tuple)]
         folders[name] = [
@@ -65,7 +65,7 @@ def _fill(host: Host, user: str) -> None:
     session = imap(host, user, PASSWORD)
     for folder in FOLDERS:
         session.create(folder)
-    session.subscribe("Projects.2026")
+    session.subscribe("Projects/2026")
     for folder in ("INBOX", *FOLDERS):
         for number, flags in FLAGS.items():
             date = f'"0{number}-Feb-2021 10:11:1{number} +0100"'
@@ -137,7 +137,7 @@ def _trip(host: Host) -> Trip:
 @pytest.mark.parametrize("how", ["archive", "keep"])
 def test_a_mail_program_sees_what_it_saw_before(mail_host: Host, how: str) -> None:
     before, after = _trip(mail_host).seen[how]
-    assert len(before.folders) == len(FOLDERS) + 1
+    assert {"INBOX", *FOLDERS} <= before.folders.keys()
     assert sum(map(len, before.folders.values())) == 4 * len(FLAGS) + 2
     assert after == before
 

@@ -22,6 +22,10 @@ _FILL = """
 mkdir -p /var/vmail/"$1"/info/Maildir/cur && cd /var/vmail/"$1"/info/Maildir/cur
 head -c "$2" /dev/urandom >big && chown -R alice: /var/vmail/"$1"/info
 """
+_LOOK = """
+cd /var/vmail/"$1" && find . -printf '%P %u %m %Ts\\n' | sort
+sha256sum info/Maildir/cur/big; grep -h "$1" /etc/exim4/domains /etc/exim4/addresses
+"""
 _MILLION = 1_000_000
 SMALL = "/srv/small"
 
@@ -30,8 +34,15 @@ def _use(host: Host, user: str) -> int:
     return int(host.bash(_BLOCKS, user).stdout.strip() or 0)
 
 
-def _made(host: Host, size: int) -> str:
+def _absent(host: Host) -> str:
+    """The domain is not there, whatever a test before left."""
     name = host.domain(LABEL)
+    run(host, mail_domain(name=name, state="absent", removed_mail="delete"))
+    return name
+
+
+def _made(host: Host, size: int) -> str:
+    name = _absent(host)
     run(host, mail_domains(domains=[{"name": name, "owner": "alice", "mailboxes": [{"name": "info", "password_hash": HASH}]}]))
     host.bash(_FILL, name, str(size))
     return name
@@ -39,6 +50,7 @@ def _made(host: Host, size: int) -> str:
 
 @pytest.mark.parametrize("how", ["keep", "archive", "delete"])
 def test_removed_mail_does_not_count_on_its_owner(mail_host: Host, how: str) -> None:
+    _absent(mail_host)
     before = _use(mail_host, "alice")
     name = _made(mail_host, 5 * _MILLION)
     assert _use(mail_host, "alice") - before >= 5 * _MILLION
@@ -48,6 +60,7 @@ def test_removed_mail_does_not_count_on_its_owner(mail_host: Host, how: str) -> 
 
 
 def test_mail_counts_on_its_new_owner(mail_host: Host) -> None:
+    _absent(mail_host)
     before = {user: _use(mail_host, user) for user in ("alice", "bob")}
     name = _made(mail_host, 5 * _MILLION)
     run(mail_host, mail_domain(name=name, owner="bob"))
@@ -70,10 +83,7 @@ class Cramped(NamedTuple):
 
 def _cramped(host: Host, size: int) -> Cramped:
     name = _made(host, size)
-    files = (
-        'cd /var/vmail/"$1" && find . -printf "%P %u %m %Ts\\n" | sort; sha256sum info/Maildir/cur/big; grep -h "$1" /etc/exim4/*s',
-        name,
-    )
+    files = (_LOOK, name)
     before = host.bash(*files).stdout
     said = run_failing(host, mail_domain(name=name, state="absent", removed_mail="archive", archive_dir=SMALL))
     after, left = host.bash(*files).stdout, host.bash('ls -A "$1" /var/vmail/.removed | grep -- "$2"', SMALL, name, check=False).stdout

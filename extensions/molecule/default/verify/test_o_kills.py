@@ -77,7 +77,8 @@ def _kills(host: Host) -> dict[str, Kill]:
     gone = "[ ! -e /var/vmail/NAME ]"
     kills["keep"] = _killed(host, mail_domain(name=name, state="absent", removed_mail="keep"), gone, name)
     source = host.bash('ls -d /var/vmail/.removed/"$1".*Z', name).stdout.strip()
-    kills["restore kept"] = _killed(host, mail_domain(name=name, restore_from=source), "[ -e /var/vmail/NAME ]", name)
+    given = '[ "$(stat --format %U /var/vmail/.removed/NAME.*Z/info/Maildir/cur/1:2,S 2>/dev/null)" = bob ]'
+    kills["restore kept"] = _killed(host, mail_domain(name=name, restore_from=source), given, name)
     kills["delete"] = _killed(host, mail_domain(name=name, state="absent", removed_mail="delete"), gone, name)
     host.run("rm", "-r", ARCHIVES)
     return kills

@@ -329,3 +329,12 @@ def test_no_descriptor_is_left_open(tree: Tree, base: str) -> None:
         tree.read(f"{base}/d1")
     assert tree.read(f"{base}/d39/file") == b"x"
     assert open_now() == before
+
+
+def test_a_file_that_replaces_another_is_later_by_a_second_at_least(tmp_path):
+    tree, path = Tree(str(tmp_path)), tmp_path / "users"
+    moments = []
+    for content in (b"one", b"two", b"six"):
+        tree.write_files([("/users", content, Ownership(os.geteuid(), os.getegid(), 0o640))])
+        moments.append(int(path.stat().st_mtime))
+    assert moments == sorted(set(moments))

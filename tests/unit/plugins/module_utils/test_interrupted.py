@@ -13,7 +13,7 @@ import re
 import tarfile
 
 import pytest
-from ansible_collections.fleetpost.mail.plugins.module_utils import _archive, _files
+from ansible_collections.fleetpost.mail.plugins.module_utils import _archive, _files, _mail_tree
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import HASH, UNSTABLE, FakeHost
 
 pytestmark = [
@@ -86,6 +86,7 @@ def dies_at(event, action):
             *((os, name) for name in ("rename", "mkdir", "rmdir", "unlink", "fchown", "utime", "symlink")),
             (_files, "rename_without_replacing"),
             (_archive, "rename_without_replacing"),
+            (_mail_tree, "chown_open"),
         ):
             setattr(module, name, dying(getattr(module, name)))
         try:

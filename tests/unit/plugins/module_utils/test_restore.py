@@ -186,6 +186,18 @@ def test_a_domain_that_is_there_is_not_overwritten(peopled):
         peopled.domain("example.com", restore_from=source)
 
 
+def test_a_removal_that_is_not_finished_is_finished_first(peopled):
+    source = removed(peopled)
+    peopled.domain("example.com")
+    line = next(line for line in peopled.table("domains") if line.startswith("example.com"))
+    tombstone = line.replace("enabled=yes", "enabled=removing was=yes removed=delete since=20261123T040000Z")
+    peopled.write("/etc/exim4/domains", peopled.text("/etc/exim4/domains").replace(line, tombstone))
+    with pytest.raises(MailError, match="is not finished"):
+        peopled.domain("example.com", restore_from=source)
+    peopled.domains()
+    assert peopled.domain("example.com", restore_from=source).changed
+
+
 def test_mail_that_stands_in_its_place_is_not_touched(peopled):
     source = removed(peopled)
     peopled.write("/var/vmail/example.com/info/Maildir/new/other", "somebody's")
