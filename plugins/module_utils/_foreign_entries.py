@@ -73,7 +73,6 @@ def _leave_out_missing(address: str, found: FoundAddress, findings: Findings) ->
         findings.loses(found.where, f"{address} forwards to {target}, which is not there: left out")
     found.targets = [target for target in found.targets if target not in missing]
     if not found.targets and not found.password_hash:
-        findings.loses(found.where, f"{address} has neither a mailbox nor an address to forward to: left out")
         del findings.addresses[address]
         return True
     return False

@@ -14,7 +14,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils import _names
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailError
 from ansible_collections.fleetpost.mail.plugins.module_utils._export import export
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
-from ansible_collections.fleetpost.mail.plugins.module_utils._foreign import Findings, Source
+from ansible_collections.fleetpost.mail.plugins.module_utils._foreign import Findings, Remark, Source
 from ansible_collections.fleetpost.mail.plugins.module_utils._foreign_entries import entries_of, maildirs, without_secrets
 from ansible_collections.fleetpost.mail.plugins.module_utils._hestia import HestiaPlaces, read_hestia
 from ansible_collections.fleetpost.mail.plugins.module_utils._ispmanager import IspmanagerPlaces, read_ispmanager
@@ -36,7 +36,9 @@ def import_domains(options: Mapping[str, Any], check_mode: bool) -> dict[str, An
     else:
         read_hestia(findings, HestiaPlaces(options["hestia_dir"], options["home_dir"], exim_dir))
     entries = entries_of(findings)
-    broken, not_translated = ([one._asdict() for one in remarks] for remarks in (findings.broken, findings.not_translated))
+    broken, not_translated = (
+        [one._asdict() for one in sorted(remarks, key=_place)] for remarks in (findings.broken, findings.not_translated)
+    )
     changed = False
     if options["export_file"]:
         declaration = {"domains": entries, "owners": [], "broken": broken, "not_translated": not_translated}
@@ -48,6 +50,12 @@ def import_domains(options: Mapping[str, Any], check_mode: bool) -> dict[str, An
         "not_translated": not_translated,
         "maildirs": list(maildirs(findings)),
     }
+
+
+def _place(remark: Remark) -> tuple[str, int, str]:
+    """By file, and in it by line."""
+    path, _colon, number = remark.where.rpartition(":")
+    return (path, int(number), remark.message) if path and number.isdecimal() else (remark.where, 0, remark.message)
 
 
 def _path(options: Mapping[str, Any], option: str) -> str | None:
@@ -88,7 +96,7 @@ def _users(tree: Tree) -> Callable[[int], str | None]:
     found: dict[int, str] = {}
     for line in passwd.decode("utf-8", "replace").splitlines():
         fields = line.split(":")
-        if len(fields) >= 3 and fields[2].isdigit():
+        if len(fields) >= 3 and fields[2].isdecimal():
             found.setdefault(int(fields[2]), fields[0])
     return found.get
 
