@@ -18,5 +18,5 @@ def test_it_gives_both_texts():
 
 @pytest.mark.parametrize("wrong", [[], {}, "text", {"domains": [{"name": "not a domain"}]}])
 def test_what_is_no_declaration_is_an_error_in_a_sentence(wrong):
-    with pytest.raises(AnsibleFilterError, match="^host_variables: "):
+    with pytest.raises(AnsibleFilterError, match=r"^host_variables: "):
         host_variables(wrong)
