@@ -20,7 +20,7 @@ author:
 description:
   - Turns what M(fleetpost.mail.mail_domain_info) and M(fleetpost.mail.mail_domain_import) write to their C(export_file) into YAML that
     is made to be read and edited, with the variables of the role P(fleetpost.mail.mail_domains#role).
-  - The playbook P(fleetpost.mail.adopt#playbook) uses it.
+  - The playbook C(fleetpost.mail.adopt) uses it.
   - What is as usual is left out. Password hashes and private keys are replaced by variables of their own, which stand in a second text.
   - Texts that YAML or Ansible would take for something else are quoted or marked, so that nothing a host says is ever a template.
 positional: _input
