@@ -119,15 +119,22 @@ def _read_domain(findings: Findings, domain: _Owned, fields: Fields, where: str)
     if fields.get("ANTIVIRUS") == "yes":
         options["antivirus"] = True
     findings.unknown_mail(name, fields.get("CATCHALL", "").strip(), where)
-    sending = findings.text(f"{domain.files}/ip")
-    if sending and sending.strip():
-        address = findings.convert(_names.ip_address, sending.strip(), f"{domain.files}/ip")
-        if address:
-            options["ip_addresses"] = [address]
+    _read_sending_address(findings, domain)
     if fields.get("DKIM") == "yes":
         key = f"{domain.files}/dkim.pem"
         findings.dkim(name, _SELECTOR, key if findings.exists(key) else f"{domain.records}/mail/{domain.written}.pem")
     _note_lost(findings, domain, fields, where)
+
+
+def _read_sending_address(findings: Findings, domain: _Owned) -> None:
+    """Nothing of what stands there is told: in a user's home it may be a link to any file."""
+    path = f"{domain.files}/ip"
+    text = (findings.text(path) or "").strip()
+    try:
+        if text:
+            findings.domains[domain.name].options["ip_addresses"] = [_names.ip_address(text)]
+    except ValueError:
+        findings.breaks(path, "this is no address that mail can be sent from")
 
 
 def _note_lost(findings: Findings, domain: _Owned, fields: Fields, where: str) -> None:

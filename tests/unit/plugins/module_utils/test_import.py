@@ -322,6 +322,11 @@ class TestHestia:
         assert f"{RECORDS}/alice/mail/example.com.conf:1: this line is not a row of FIELD='VALUE' with ACCOUNT" in remarks
         assert not any("S3cr3t" in remark for remark in remarks)
 
+    def test_of_a_sending_address_that_is_none_nothing_is_told(self, hestia):
+        remarks = hestia(**{f"{CONF}/ip": "root:S3cr3t:"}).remarks()
+        assert f"{CONF}/ip: this is no address that mail can be sent from" in remarks
+        assert not any("S3cr3t" in remark for remark in remarks)
+
     def test_what_somebody_wrote_by_hand_is_told(self, hestia):
         foreign = hestia()
         foreign.write(
