@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import stat
 import time
 from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
@@ -16,6 +14,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils import _mail_tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_files import look_at_certificates
 from ansible_collections.fleetpost.mail.plugins.module_utils._certificate_health import state_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
+from ansible_collections.fleetpost.mail.plugins.module_utils._export import export
 from ansible_collections.fleetpost.mail.plugins.module_utils._files import Tree
 from ansible_collections.fleetpost.mail.plugins.module_utils._gather import (
     declaration_of,
@@ -38,7 +37,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
 )
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe import read_host, read_tables
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
-from ansible_collections.fleetpost.mail.plugins.module_utils._ownership import Ownership
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Rights, rights_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._scanner_client import silent_scanners
@@ -106,7 +104,7 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
     changed = False
     if question.export_file:
         entries = declaration_of(host, names, with_hashes=True)
-        changed = _export(tree, question.export_file, {"domains": entries, "owners": owners}, request.check_mode)
+        changed = export(tree, question.export_file, {"domains": entries, "owners": owners}, request.check_mode)
     kept = [generation.shown for generation in generations(tree, layout)] if rights.owners is None else []
     return Inventory(declaration_of(host, names), owners, status, certificates, changed, kept)
 
@@ -239,16 +237,3 @@ def _add_dns(status: list[dict[str, Any]], checked: Mapping[str, tuple[list[dict
         entry["dns"], problems = checked[entry["name"]]
         entry["problems"] = [*entry.get("problems", ()), *problems]
         entry["healthy"] = not entry["problems"]
-
-
-def _export(tree: Tree, path: str, declaration: Mapping[str, Any], check_mode: bool) -> bool:
-    """Writes the declaration for root alone; True when that changes the file."""
-    content = (json.dumps(declaration, indent=1) + "\n").encode()
-    wanted = Ownership(0, 0, 0o600)
-    status = tree.lstat(path)
-    is_right = status is not None and (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == tuple(wanted)
-    if is_right and tree.read(path) == content:
-        return False
-    if not check_mode:
-        tree.write_files([(path, content, wanted)])
-    return True

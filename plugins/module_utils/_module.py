@@ -131,6 +131,17 @@ def answer_module(module: AnsibleModule, check_dns: Callable[..., Any]) -> None:
         module.exit_json(**inventory._asdict())
 
 
+def import_module(module: AnsibleModule, read: Callable[[Mapping[str, Any], bool], dict[str, Any]]) -> None:
+    """Runs the module that reads foreign files to its end. `read` is handed in, so that no other module carries its code to the host."""
+    try:
+        _refuse_options(module)
+        result = read(module.params, module.check_mode)
+    except MailError as error:
+        fail(module, error)
+    else:
+        module.exit_json(**result)
+
+
 def dns_module(module: AnsibleModule, run_dns: Callable[[Mapping[str, Any], bool], Any]) -> None:
     """Runs the DNS module to its end. `run_dns` is handed in, so that no other module carries the DNS code to the host."""
     try:

@@ -216,6 +216,16 @@ DOMAINS: Spec = {
     "restore_generation": {"type": "int"},
 }
 
+IMPORT: Spec = {
+    "kind": {"type": "str", "required": True, "choices": ["ispmanager", "hestia"]},
+    "exim_dir": {"type": "path"},
+    "password_file": {"type": "path", "default": "/etc/dovecot/passwd", "no_log": False},
+    "quota_unit": {"type": "str", "choices": ["B", "K", "M", "G"], "default": "M"},
+    "hestia_dir": {"type": "path", "default": "/usr/local/hestia"},
+    "home_dir": {"type": "path", "default": "/home"},
+    "export_file": {"type": "path"},
+}
+
 STATE: Spec = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 
 _RECORD_KINDS = ["mx", "a", "aaaa", "spf", "dkim", "dmarc", "mta_sts", "tls_rpt", "tlsa", "autoconfig"]

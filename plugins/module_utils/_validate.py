@@ -212,7 +212,7 @@ def _domain_target(before: Host, after: Host, domain: Domain) -> str:
 
 
 def _address_target(before: Host, after: Host, name: str, target: str) -> str:
-    target = _without_plus(target)
+    target = without_plus(target)
     if domain_of(target) not in after.domains:
         if domain_of(target) in before.domains:
             return f"forwards to {target}, whose domain is removed in this run"
@@ -228,7 +228,8 @@ def _lacking(was_there: bool, what: str) -> str:
     return "is removed in this run" if was_there else f"is no {what} of this host"
 
 
-def _without_plus(address: str) -> str:
+def without_plus(address: str) -> str:
+    """The address that mail to `address` belongs to, if that is one of this host."""
     local, _at, domain = address.rpartition("@")
     return f"{local.partition('+')[0].lower()}@{domain}"
 
@@ -262,5 +263,5 @@ def _next(after: Host, name: str) -> str | None:
     targets = _targets(address)
     if len(targets) != 1:
         return None
-    target = _without_plus(targets[0])
+    target = without_plus(targets[0])
     return target if target in after.addresses else None

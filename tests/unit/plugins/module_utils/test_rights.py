@@ -262,6 +262,7 @@ ADMINISTRATORS = {
     *("certificate_path", "chain_path", "private_key_path", "webroot", "ca_certificate", "acme_directory", "challenge"),
     *("challenge_method", "rfc2136", "eab_kid", "eab_hmac_key", "force"),
     *("mail_host", "mail_host_addresses", "mx", "spf_all", "mta_sts_id", "tls_rpt_rua"),
+    *_specs.IMPORT,
     *(option for option in _specs.OWNER if option not in ("name", "state", "reseller", "outgoing_limit")),
 }
 
@@ -272,14 +273,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         "name",
         [
-            "mail_domain",
-            "mail_domains",
-            "mailbox",
-            "mail_domain_dkim",
-            "mail_domain_cert",
-            "mail_domain_dns",
-            "mail_domain_info",
-            "mail_owner",
+            *("mail_domain", "mail_domains", "mailbox", "mail_domain_dkim", "mail_domain_cert", "mail_domain_dns", "mail_domain_info"),
+            *("mail_domain_import", "mail_owner"),
         ],
     )
     def test_each_is_allowed_or_the_administrators(self, name, monkeypatch):

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.fleetpost.mail.plugins.module_utils._declaration import declaration_of_domains
 from ansible_collections.fleetpost.mail.plugins.module_utils._declared import Declaration
 from ansible_collections.fleetpost.mail.plugins.module_utils._errors import MailErrors
+from ansible_collections.fleetpost.mail.plugins.module_utils._host_variables import host_variables
 from ansible_collections.fleetpost.mail.plugins.module_utils._merge import merge
 from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Account,
@@ -221,6 +224,33 @@ def test_what_is_exported_makes_the_same_host_elsewhere(entries):
         for table in ("domains", *host.layout.domain_lists, "addresses", "disabled_domains", "certificates"):
             assert copy.table(table) == host.table(table)
         assert [line.replace(one, "") for line in copy.table("users")] == host.table("users")
+
+
+def with_secrets(value, secrets):
+    """A value as Ansible would template it that knows the variables `secrets`."""
+    if isinstance(value, dict):
+        return {key: with_secrets(one, secrets) for key, one in value.items()}
+    if isinstance(value, list):
+        return [with_secrets(one, secrets) for one in value]
+    reference = re.fullmatch(r"\{\{ (\w+)(?:\['(.+)'\])? \}\}", value) if isinstance(value, str) else None
+    if reference is None:
+        return value
+    secret = secrets[reference.group(1)]
+    return secret[reference.group(2)] if reference.group(2) else secret
+
+
+@quick
+@given(declarations())
+def test_what_is_saved_as_host_variables_changes_nothing(entries):
+    with tempfile.TemporaryDirectory() as directory:
+        host = FakeHost(Path(directory))
+        made(host, entries)
+        host.info(with_use=False, export_file="/etc/export.json")
+        written = host_variables(json.loads(host.text("/etc/export.json")))
+        assert MARKER not in written.variables
+        saved = yaml.safe_load(written.variables)["mail_domains_host_list"]
+        outcome = host.domains(*with_secrets(saved, yaml.safe_load(written.vault) if written.vault else {}))
+        assert (outcome.changed, outcome.actions, outcome.diff) == (False, [], [])
 
 
 @quick

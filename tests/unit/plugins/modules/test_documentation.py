@@ -167,6 +167,8 @@ def test_every_module_says_what_it_returns(name):
         assert returned == changing | further[name]
     elif name == "mail_domain_info":
         assert returned == {"domains", "owners", "status", "certificates", "generations"}
+    elif name == "mail_domain_import":
+        assert returned == {"domains", "broken", "not_translated", "maildirs", "errors"}
     else:
         assert returned == {"dns_records", "zone_file", "changes", "verification", "all_ok", "errors"}
 
