@@ -14,7 +14,7 @@ from test_8_modules import HASH
 from playbooks import Task, mail_domain, mail_domains, run, start
 
 LABEL = "torn"
-MESSAGES = 6000
+MESSAGES = 20000
 ARCHIVES = "/var/backups/verify-torn"
 _FILL = """
 cd /var/vmail/"$1"/info && mkdir -p Maildir/cur Maildir/new Maildir/tmp
