@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import calendar
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from html import escape
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Bar(NamedTuple):
 
 def seconds_of(moment: str) -> float:
     """Seconds since the epoch of a moment as modules tell it, ``2026-11-23T04:00:00Z``."""
-    return calendar.timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ"))
+    return datetime.fromisoformat(f"{moment[:-1]}+00:00").timestamp()
 
 
 def ends_by_week(moments: Iterable[str], now: float) -> list[Bar]:

@@ -29,7 +29,7 @@ def write_report(directory: Path, hosts: Sequence[Host], at: str, fail_on: Colle
     directory.mkdir(parents=True, exist_ok=True)
     contents: dict[str, Iterable[str]] = {
         "html": page(hosts, at, fail_on, assets()),
-        "json": json.JSONEncoder(ensure_ascii=False, indent=None, separators=(",", ":")).iterencode(as_values(hosts, at, fail_on)),
+        "json": [json.dumps(as_values(hosts, at, fail_on), ensure_ascii=False, separators=(",", ":"))],
         "junit": (f"{line}\n" for line in junit(hosts, at, fail_on)),
     }
     return {kind: _write(directory / NAMES[kind], content) for kind, content in contents.items()}

@@ -205,7 +205,7 @@ step_molecule() {
 step_bench() {
     local program=run.py
     case ${1:-} in
-    dns | dkim | certificates | filters | views)
+    dns | dkim | certificates | filters | views | audit)
         program=$1_benchmark.py
         shift
         ;;
