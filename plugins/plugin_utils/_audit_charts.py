@@ -69,20 +69,20 @@ def chart(title: str, unit: str, bars: Sequence[Bar], nothing: str) -> Iterator[
     if not bars:
         yield f"<p>{escape(nothing)}</p></figure>"
         return
-    told = "; ".join(f"{bar.label}: {bar.number:,}" for bar in bars if bar.number)
-    most = max(bar.number for bar in bars)
+    told = "; ".join(f"{one.label}: {one.number:,}" for one in bars if one.number)
+    most = max(one.number for one in bars)
     height = _ROW * len(bars)
     yield f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(f"{title}, {unit}: {told}")}">'
-    for number, bar in enumerate(bars):
-        yield from _bar(bar, number * _ROW, (_WIDTH - _LABEL - _NUMBER) * bar.number / most)
+    for number, one in enumerate(bars):
+        yield from _bar(one, number * _ROW, (_WIDTH - _LABEL - _NUMBER) * one.number / most)
     yield "</svg></figure>"
 
 
-def _bar(bar: Bar, top: int, width: float) -> Iterator[str]:
+def _bar(one: Bar, top: int, width: float) -> Iterator[str]:
     middle = top + _ROW / 2
-    yield f'<text class="label" x="{_LABEL - 10}" y="{middle}">{escape(bar.label)}</text>'
-    if bar.number:
-        kind = "bar bad" if bar.is_bad else "bar"
+    yield f'<text class="label" x="{_LABEL - 10}" y="{middle}">{escape(one.label)}</text>'
+    if one.number:
+        kind = "bar bad" if one.is_bad else "bar"
         yield f'<rect class="{kind}" x="{_LABEL}" y="{top + 4}" width="{max(width, 2):.1f}" height="{_ROW - 8}" rx="3"/>'
-    mark = " !" if bar.is_bad else ""
-    yield f'<text class="number" x="{_LABEL + (max(width, 2) if bar.number else 0) + 8:.1f}" y="{middle}">{bar.number:,}{mark}</text>'
+    mark = " !" if one.is_bad else ""
+    yield f'<text class="number" x="{_LABEL + (max(width, 2) if one.number else 0) + 8:.1f}" y="{middle}">{one.number:,}{mark}</text>'

@@ -13,7 +13,7 @@ NOW = seconds_of("2026-11-27T08:00:00Z")
 
 
 def counts(bars):
-    return {bar.label: bar.number for bar in bars if bar.number}
+    return {one.label: one.number for one in bars if one.number}
 
 
 def test_certificates_are_counted_by_the_week_from_now_that_they_end_in():
@@ -28,7 +28,7 @@ def test_certificates_are_counted_by_the_week_from_now_that_they_end_in():
     ]
     bars = ends_by_week(moments, NOW)
     assert counts(bars) == {"ended": 1, "Nov 27 to Dec 03": 2, "Dec 04 to Dec 10": 1, "later": 1}
-    assert [bar.label for bar in bars if bar.is_bad] == ["ended", "Nov 27 to Dec 03", "Dec 04 to Dec 10"]
+    assert [one.label for one in bars if one.is_bad] == ["ended", "Nov 27 to Dec 03", "Dec 04 to Dec 10"]
 
 
 def test_keys_are_counted_by_their_age():
@@ -45,6 +45,6 @@ def test_a_chart_is_told_in_words_and_its_bars_fit():
     figure = ET.fromstring("".join(chart("Ends", "certificates", [Bar("a<b", 10), Bar("c", 0), Bar("d", 5, True)], "")))
     picture = figure.find("svg")
     assert picture.get("aria-label") == "Ends, certificates: a<b: 10; d: 5"
-    widths = [(bar.get("class"), float(bar.get("width"))) for bar in picture.iter("rect")]
+    widths = [(one.get("class"), float(one.get("width"))) for one in picture.iter("rect")]
     assert widths == [("bar", 400.0), ("bar bad", 200.0)]
     assert [text.text for text in picture.iter("text") if text.get("class") == "number"] == ["10", "0", "5 !"]
