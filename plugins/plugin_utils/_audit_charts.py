@@ -15,7 +15,7 @@ _DAY = 86400
 _WEEKS = 13
 _AGES = (("under 1 month", 30), ("1 to 3 months", 91), ("3 to 6 months", 182), ("6 to 12 months", 365), ("1 to 2 years", 730))
 
-_WIDTH, _ROW, _LABEL, _NUMBER = 640, 26, 150, 90
+_WIDTH, _ROW, _LABEL, _NUMBER = 400, 24, 130, 70
 
 
 class Bar(NamedTuple):

@@ -153,7 +153,13 @@ def _host_row(number: int, host: Host, has_details: bool) -> str:
     unhealthy = sum(1 for domain in host.domains if domain.problems and domain.is_there)
     changes = sum(1 for domain in host.domains if domain.actions) + len(host.changes)
     counts = "".join(f'<td class="number">{count:,}</td>' for count in (there, unhealthy, changes))
-    return f'<tr id="host-{number}"><th scope="row">{link}</th><td>{_badge(*_STATES[host.state])}</td>{counts}</tr>'
+    return f'<tr id="host-{number}"><th scope="row">{link}</th><td>{_badges(host, unhealthy > 0)}</td>{counts}</tr>'
+
+
+def _badges(host: Host, has_problems: bool) -> str:
+    is_ill = has_problems or bool(host.problems)
+    states = [] if is_ill and host.state == "ok" else [_STATES[host.state]]
+    return " ".join(_badge(*state) for state in [*states, *([("not healthy", "bad")] if is_ill else [])])
 
 
 def _badge(text: str, kind: str) -> str:

@@ -114,7 +114,7 @@ step_compat() {
 
 syntax_with_core() {
     ANSIBLE_COLLECTIONS_PATH=$(collection_tree) "$(core_environment "$1")/bin/ansible-playbook" --syntax-check \
-        --inventory extensions/molecule/default/inventory/hosts.yml fleetpost.mail.site >/dev/null
+        --inventory extensions/molecule/default/inventory/hosts.yml fleetpost.mail.site fleetpost.mail.audit >/dev/null
 }
 
 documentation_with_core() {

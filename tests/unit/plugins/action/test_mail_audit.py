@@ -80,7 +80,7 @@ class Fleet:
         return host
 
     def add_lost(self, name: str) -> None:
-        self.inventory[name] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+        self.inventory[name] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "audit_root": "/nowhere"}
 
     def audit(self, *options: str, playbook: str = "audit.yml", **variables: object) -> subprocess.CompletedProcess[str]:
         (self.directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": self.inventory}}))

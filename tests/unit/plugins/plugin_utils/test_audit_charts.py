@@ -46,5 +46,5 @@ def test_a_chart_is_told_in_words_and_its_bars_fit():
     picture = figure.find("svg")
     assert picture.get("aria-label") == "Ends, certificates: a<b: 10; d: 5"
     widths = [(one.get("class"), float(one.get("width"))) for one in picture.iter("rect")]
-    assert widths == [("bar", 400.0), ("bar bad", 200.0)]
+    assert widths == [("bar", 200.0), ("bar bad", 100.0)]
     assert [text.text for text in picture.iter("text") if text.get("class") == "number"] == ["10", "0", "5 !"]

@@ -196,6 +196,11 @@ def test_without_the_script_hosts_and_the_first_domains_with_problems_are_there(
     assert "a.well.test" not in text
 
 
+def test_the_row_of_a_host_says_how_it_and_its_domains_are():
+    badges = [re.findall(r'badge [a-z]+">([^<]+)<', row) for row in re.findall(r"<tr id=.*?</tr>", page(fleet()))]
+    assert badges == [["as declared"], ["would change"], ["not healthy"], ["not audited wholly"], ["not reached"]]
+
+
 def test_a_large_fleet_stays_a_small_page_without_the_script():
     domains = [{"name": f"d{number}.test", "problems": ["ill"]} for number in range(2_000)]
     hosts = [host(f"h{number:03d}.test", failure("x"), health(*(domains if number == 0 else ()))) for number in range(500)]
