@@ -82,7 +82,7 @@ class Fleet:
     def add_lost(self, name: str) -> None:
         self.inventory[name] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "audit_root": "/nowhere"}
 
-    def audit(self, *options: str, playbook: str = "audit.yml", **variables: object) -> subprocess.CompletedProcess[str]:
+    def audit(self, *options: str, callbacks: str = "", **variables: object) -> subprocess.CompletedProcess[str]:
         (self.directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": self.inventory}}))
         given = {"mail_audit_roles": [{"name": "server", "is_wanted": True}], "ansible_python_interpreter": sys.executable, **variables}
         environment = {
@@ -91,8 +91,9 @@ class Fleet:
             "ANSIBLE_ROLES_PATH": str(self.directory / "roles"),
             "ANSIBLE_LOCAL_TEMP": str(self.directory / "local_tmp"),
             "ANSIBLE_NOCOLOR": "1",
+            **({"ANSIBLE_CALLBACKS_ENABLED": callbacks} if callbacks else {}),
         }
-        words = [PLAYBOOK, "-i", "hosts.yml", playbook, "-e", json.dumps(given), *options]
+        words = [PLAYBOOK, "-i", "hosts.yml", "audit.yml", "-e", json.dumps(given), *options]
         done = subprocess.run(words, env=environment, check=False, capture_output=True, text=True, cwd=self.directory)
         self.output = done.stdout + done.stderr
         return done
@@ -211,6 +212,17 @@ def test_without_the_callback_plugin_the_audit_fails_and_is_never_green(tmp_path
     shutil.rmtree(tmp_path / "callback_plugins")
     assert fleet.audit(audit_fail_on=[]).returncode == 2
     assert "nothing was noted of any host: run the playbook fleetpost.mail.audit" in fleet.output
+
+
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_with_the_callback_plugin_enabled_by_hand_as_well_it_is_in_the_report_once(tmp_path, is_beside):
+    fleet = Fleet(tmp_path)
+    fleet.add("drift.test", [DOMAIN], [DOMAIN, OTHER], drifts=True, fails=True)
+    if not is_beside:
+        shutil.rmtree(tmp_path / "callback_plugins")
+    fleet.audit(callbacks="fleetpost.mail.mail_audit")
+    (host,) = fleet.values["hosts"]
+    assert (len(host["changes"]), len(host["failures"]), len(host["domains"])) == (4, 1, 2)
 
 
 def test_the_options_of_the_report_are_documented_as_they_are_specified():
