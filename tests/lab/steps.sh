@@ -82,6 +82,8 @@ attempt() {
 
 step_unit() {
     local failed=0
+    # The page of an audit is looked at in a browser.
+    ensure_command chromium chromium
     attempt "unit tests, $(python --version)" python -m pytest "$@" || failed=1
     attempt "unit tests, oldest Python of a managed host" unit_on_oldest_python "$@" || failed=1
     return "$failed"
