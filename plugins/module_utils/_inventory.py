@@ -35,6 +35,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._model import (
     Mailbox,
     domain_of,
 )
+from ansible_collections.fleetpost.mail.plugins.module_utils._moments import iso_text
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe import read_host, read_tables
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
@@ -96,6 +97,7 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
     certificates = _certificates(layout, line, names, question.with_tls, rights) if question.with_health else []
     if question.with_health:
         _add_health(status, _problems(tree, line, layout, host, names, certificates))
+        _add_ages(tree, layout, host, status)
     _add_use(tree, layout, host, status, question)
     if check_dns:
         _add_dns(status, check_dns(tree, layout, host, names))
@@ -200,6 +202,15 @@ def _add_health(status: list[dict[str, Any]], problems: Mapping[str, list[str]])
     for entry in status:
         entry["problems"] = list(problems.get(entry["name"], ()))
         entry["healthy"] = not entry["problems"]
+
+
+def _add_ages(tree: Tree, layout: Layout, host: Host, status: list[dict[str, Any]]) -> None:
+    """Since when the keys sign as they are: the time of their files, of two keys the older one."""
+    for entry in status:
+        dkim = host.domains[entry["name"]].dkim
+        found = [tree.lstat(layout.private_key(key.file)) for key in (dkim.keys if dkim else ())]
+        times = [one.st_mtime for one in found if one]
+        entry["signing_since"] = iso_text(min(times)) if times else ""
 
 
 def _add_use(tree: Tree, layout: Layout, host: Host, status: list[dict[str, Any]], question: Question) -> None:

@@ -178,6 +178,11 @@ status:
       description: The selectors that its mail is signed with, and a change of keys that is under way; empty when it is not signed.
       type: str
       sample: dkim (s2027a published until 20261123T080013Z)
+    signing_since:
+      description: The time of the file of the key that it is signed with, of two keys the older one; empty when it is not signed.
+      type: str
+      returned: with V(health) in O(subset)
+      sample: "2026-11-23T08:00:13Z"
     mailboxes:
       description: How many mailboxes it has.
       type: int

@@ -82,6 +82,8 @@ attempt() {
 
 step_unit() {
     local failed=0
+    # The page of an audit is looked at in a browser.
+    ensure_command chromium chromium
     attempt "unit tests, $(python --version)" python -m pytest "$@" || failed=1
     attempt "unit tests, oldest Python of a managed host" unit_on_oldest_python "$@" || failed=1
     return "$failed"
@@ -114,7 +116,7 @@ step_compat() {
 
 syntax_with_core() {
     ANSIBLE_COLLECTIONS_PATH=$(collection_tree) "$(core_environment "$1")/bin/ansible-playbook" --syntax-check \
-        --inventory extensions/molecule/default/inventory/hosts.yml fleetpost.mail.site >/dev/null
+        --inventory extensions/molecule/default/inventory/hosts.yml fleetpost.mail.site fleetpost.mail.audit >/dev/null
 }
 
 documentation_with_core() {
@@ -205,7 +207,7 @@ step_molecule() {
 step_bench() {
     local program=run.py
     case ${1:-} in
-    dns | dkim | certificates | filters | views)
+    dns | dkim | certificates | filters | views | audit)
         program=$1_benchmark.py
         shift
         ;;

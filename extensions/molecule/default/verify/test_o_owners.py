@@ -122,9 +122,7 @@ ATTEMPTS = [
     Attempt("lift a suspension", "mail_domain", {"name": "MINE", "suspended": False}),
     Attempt("another file tree", "mail_domain", {"name": "MINE", "root": "/srv"}),
     Attempt("another layout", "mail_domain", {"name": "MINE", "layout": "redhat"}),
-    Attempt(
-        "archive elsewhere", "mail_domain", {"name": "MINE", "state": "absent", "removed_mail": "archive", "archive_dir": "/home/kim"}
-    ),
+    Attempt("archive elsewhere", "mail_domain", {"name": "MINE", "state": "absent", "removed_mail": "archive", "archive_dir": "/home/kim"}),
     Attempt(
         "a file as certificate",
         "mail_domain",

@@ -72,19 +72,32 @@ def test_a_status_counts_and_is_healthy(peopled):
     assert status.pop("last_change").endswith("Z")
     assert message.startswith(status["mail_directory"])
     assert status == {
+        "name": "example.com",
         "is_on": True,
         "suspended_reason": "",
-        "name": "example.com",
         "healthy": True,
         "problems": [],
         "mail_directory": "/var/vmail/example.com",
         "signing": "",
+        "signing_since": "",
         "mailboxes": 1,
         "aliases": 1,
         "forwards": 1,
         "bytes": 5,
         "files": 1,
     }
+
+
+def test_how_old_a_key_is_tells_the_older_of_those_that_sign(peopled):
+    peopled.dkim("example.com", key_type="both")
+    ssl = peopled.path(peopled.layout.ssl_dir)
+    (rsa, ed25519) = sorted(ssl.glob("example.com*.private"))
+    os.utime(rsa, (0, 1_700_000_000))
+    os.utime(ed25519, (0, 1_600_000_000))
+    assert status_of(peopled)["signing_since"] == "2020-09-13T12:26:40Z"
+    rsa.unlink()
+    ed25519.unlink()
+    assert status_of(peopled)["signing_since"] == ""
 
 
 def test_use_is_counted_only_when_it_is_asked_for(peopled):
