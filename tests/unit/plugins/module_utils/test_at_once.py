@@ -48,6 +48,22 @@ def test_two_runs_on_different_domains_are_both_there_twenty_times_in_a_row(host
     assert all(host.path(f"/var/vmail/{side}{number}.test").is_dir() for side in ("left", "right") for number in range(20))
 
 
+def test_two_runs_at_once_cannot_pass_a_limit(host):
+    host.owner_limits("alice", max_domains=5)
+    names = [f"domain{number}.test" for number in range(12)]
+
+    def create(name):
+        try:
+            host.domain(name, owner="alice")
+        except MailError as error:
+            return 1 if "may have 5 mail domains" in str(error) else 2
+        return 0
+
+    codes = at_once(*(lambda name=name: create(name) for name in names))
+    assert sorted(codes) == [0] * 5 + [1] * 7
+    assert len(host.table("domains")) == 5
+
+
 def test_two_runs_on_mailboxes_of_one_domain_lose_nothing(host):
     host.domain("a.test")
     names = [f"box{number}@a.test" for number in range(4)]
