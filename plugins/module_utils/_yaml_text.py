@@ -73,6 +73,10 @@ def _is_lines(text: str) -> bool:
 
 
 def _scalar(value: Any) -> str:
+    if isinstance(value, float):
+        # A number of YAML 1.1 has a dot, also before an exponent.
+        mantissa, exponent, power = json.dumps(value).partition("e")
+        return f"{mantissa}{'' if '.' in mantissa else '.0'}{exponent}{power}"
     if not isinstance(value, str):
         return json.dumps(value)
     is_word = _WORD.match(value) and value.lower() not in _MISREAD

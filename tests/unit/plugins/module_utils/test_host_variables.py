@@ -11,7 +11,7 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._host_variables imp
 from ansible_collections.fleetpost.mail.plugins.module_utils._yaml_text import Template, yaml_text
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.fake_host import HASH
 from ansible_collections.fleetpost.mail.tests.unit.plugins.module_utils.ready_keys import pem
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 
@@ -131,5 +131,6 @@ VALUES = st.dictionaries(KEYS, st.one_of(SCALARS, FLAT, st.lists(FLAT, max_size=
 
 
 @given(VALUES)
+@example({"small": 5e-324, "list": [1e-05, 2.5e-07, 1.0]})
 def test_whatever_is_written_is_read_back(values):
     assert loaded(yaml_text(values)) == values
