@@ -89,7 +89,7 @@ step_unit() {
     return "$failed"
 }
 
-# Where it is installed; it needs nothing from it but the interpreter. Action plugins run on the controller only.
+# Where it is installed; it needs nothing from it but the interpreter. Action plugins and playbooks run on the controller only.
 unit_on_oldest_python() {
     local python site
     python=$(find_oldest_python) || {
@@ -97,7 +97,7 @@ unit_on_oldest_python() {
         return 0
     }
     site=$LAB_CACHE/python$OLDEST_PYTHON-$(hash_of <"$OLDEST_REQUIREMENTS")
-    fill_once "$site" install_for_oldest_python && PYTHONPATH=$site "$python" -m pytest -q --ignore=tests/unit/plugins/action "$@"
+    fill_once "$site" install_for_oldest_python && PYTHONPATH=$site "$python" -m pytest -q --ignore=tests/unit/plugins/action --ignore=tests/unit/playbooks "$@"
 }
 
 # The oldest ansible-core that meta/runtime.yml allows, and those between it and the one of every day.
