@@ -17,7 +17,7 @@ from test_i_filters import GTUBE
 from playbooks import run
 
 TAKEN = "250"
-_INFO = {"fleetpost.mail.mail_domain_info": {"use": False}}
+_INFO = {"fleetpost.mail.mail_domain_info": {"subset": ["health"]}}
 
 # Answers anything with nonsense, at a socket file or a port of the loopback.
 _NONSENSE = """

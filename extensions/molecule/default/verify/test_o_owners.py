@@ -150,7 +150,7 @@ ATTEMPTS = [
     Attempt("another's signature", "mail_domain_dkim", {"domain": "THEIRS", "state": "absent"}),
     Attempt("another's certificate", "mail_domain_cert", {"domain": "THEIRS", "state": "absent"}),
     Attempt("the host's certificate", "mail_domain_cert", {"domain": "HOST", "valid_days": 1}),
-    Attempt("another's records", "mail_domain_dns", {"domains": ["THEIRS"], "state": "absent", "withdraw_dns": True}),
+    Attempt("another's records", "mail_domain_dns", {"domains": ["THEIRS"], "state": "verified"}),
     Attempt("name servers of her own", "mail_domain_dns", {"domains": ["MINE"], "resolvers": ["192.0.2.1"]}),
     Attempt("her limits", "mail_owner", {"name": "kim", "max_domains": -1}),
     Attempt("another's limits", "mail_owner", {"name": "lee", "max_domains": 0}),
