@@ -39,7 +39,6 @@ from ansible_collections.fleetpost.mail.plugins.module_utils._moments import iso
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe import read_host, read_tables
 from ansible_collections.fleetpost.mail.plugins.module_utils._observe_layout import find_layout
 from ansible_collections.fleetpost.mail.plugins.module_utils._report import actions_of
-from ansible_collections.fleetpost.mail.plugins.module_utils._rights import Rights, rights_of
 from ansible_collections.fleetpost.mail.plugins.module_utils._scanner_client import silent_scanners
 from ansible_collections.fleetpost.mail.plugins.module_utils._signing import shown_signing
 from ansible_collections.fleetpost.mail.plugins.module_utils._tls_client import fingerprints_shown
@@ -91,10 +90,9 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
     with host_lock(tree, layout, request.lock_timeout, shared=True):
         line = walk_to_plan(tree, layout, Declaration(), request._replace(check_mode=True), Prepared(), every_key=question.with_health)
     host = line.present._replace(keys={file: found.key for file, found in line.facts.keys.items() if found.key})
-    rights = rights_of(request.acting_as, host)
-    names = [name for name, domain in sorted(host.domains.items()) if rights.see(domain) and _is_asked(question, domain, host)]
+    names = [name for name, domain in sorted(line.seen.domains.items()) if _is_asked(question, domain, host)]
     status = _status(layout, host, names)
-    certificates = _certificates(layout, line, names, question.with_tls, rights) if question.with_health else []
+    certificates = _certificates(layout, line, names, question.with_tls) if question.with_health else []
     if question.with_health:
         _add_health(status, _problems(tree, line, layout, host, names, certificates))
         _add_ages(tree, layout, host, status)
@@ -102,12 +100,12 @@ def take_inventory(request: Request, question: Question, check_dns: DnsCheck | N
     if check_dns:
         _add_dns(status, check_dns(tree, layout, host, names))
     _add_history(tree, layout, status, host, question.history_limit)
-    owners = [owner_entry(owner) for name, owner in sorted(host.owners.items()) if rights.owners is None or name in rights.owners]
+    owners = [owner_entry(owner) for _name, owner in sorted(line.seen.owners.items())]
     changed = False
     if question.export_file:
         entries = declaration_of(host, names, with_hashes=True)
         changed = export(tree, question.export_file, {"domains": entries, "owners": owners}, request.check_mode)
-    kept = [generation.shown for generation in generations(tree, layout)] if rights.owners is None else []
+    kept = [generation.shown for generation in generations(tree, layout)] if line.sees_all else []
     return Inventory(declaration_of(host, names), owners, status, certificates, changed, kept)
 
 
@@ -139,15 +137,14 @@ def _silent(facts: Facts, host: Host, names: Collection[str]) -> dict[str, str]:
     return silent_scanners({option: place for option, place in (facts.scanners or {}).items() if option in wanted})
 
 
-def _certificates(layout: Layout, line: Line, names: Collection[str], with_tls: bool, rights: Rights) -> list[dict[str, Any]]:
+def _certificates(layout: Layout, line: Line, names: Collection[str], with_tls: bool) -> list[dict[str, Any]]:
     """The state of the certificates of the domains, and for the administrator of those that belong to no domain."""
     users: dict[str, list[str]] = {}
-    for name, domain in sorted(line.present.domains.items()):
-        if domain.certificate and rights.see(domain):
+    for name, domain in sorted(line.seen.domains.items()):
+        if domain.certificate:
             users.setdefault(domain.certificate, []).append(name)
     present = (one for _name, one in sorted(line.present.certificates.items()) if not one.is_removing)
-    everything = rights.owners is None
-    wanted = [one for one in present if (not set(users[one.name]).isdisjoint(names) if one.name in users else everything)]
+    wanted = [one for one in present if (not set(users[one.name]).isdisjoint(names) if one.name in users else line.sees_all)]
     found = line.facts.certifying.found
     states = [{**state_of(one, found[one.name], layout, line.facts.now), "domains": users.get(one.name, [])} for one in wanted]
     if with_tls:

@@ -208,7 +208,7 @@ def _records_ahead(host: Host, name: str) -> list[tuple[str, PublicKey]]:
 
 def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
     """What the run does, as far as its user may see it."""
-    seen = line.plan if line.seen is line.present else view_of(layout, (line.seen, line.desired.host)).plan(line.plan)
+    seen = line.plan if line.sees_all else view_of(layout, (line.seen, line.desired.host)).plan(line.plan)
     return Outcome(
         not seen.is_empty,
         actions_of(layout, seen, line.seen, line.desired.host),
@@ -222,8 +222,7 @@ def _outcome(layout: Layout, line: Line, request: Request) -> Outcome:
 
 def _entries(layout: Layout, line: Line, outcome: Outcome) -> list[dict[str, Any]]:
     """What the log tells of the run, also of what its user may not see."""
-    sees_all = line.seen is line.present
-    actions = outcome.actions if sees_all else actions_of(layout, line.plan, line.present, line.whole)
+    actions = outcome.actions if line.sees_all else actions_of(layout, line.plan, line.present, line.whole)
     return entries_of(line.plan, actions, line.present, line.whole)
 
 

@@ -88,6 +88,11 @@ class Line(NamedTuple):
     restoring: Restoration | None = None
 
     @property
+    def sees_all(self) -> bool:
+        """Whether the run acts in the administrator's name."""
+        return self.seen is self.present
+
+    @property
     def mail_owner(self) -> Account | None:
         """Whom the mail that is brought back belongs to."""
         return self.facts.users.get(self.desired.host.domains[self.restoring.name].owner) if self.restoring else None

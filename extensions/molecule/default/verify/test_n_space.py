@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_file_system_that_fills_up_meanwhile_is_said(mail_host: Host) -> None:
 
 
 @pytest.mark.parametrize("look", [_estimated, _filled], ids=["estimated", "filled"])
-def test_without_space_for_an_archive_the_domain_is_back_with_its_mail(mail_host: Host, look) -> None:  # type: ignore[no-untyped-def]
+def test_without_space_for_an_archive_the_domain_is_back_with_its_mail(mail_host: Host, look: Callable[[Host], Cramped]) -> None:
     cramped = look(mail_host)
     assert "was not removed" in cramped.said
     assert cramped.after == cramped.before
